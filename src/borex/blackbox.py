@@ -1,0 +1,154 @@
+"""The one protocol between BOREx and the world: a batch of media in, scores of every class out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from borex.errors import InputError, ModelError, ModelOutputError
+from borex.masks import masked
+
+Output = Literal["auto", "probabilities", "logits"]
+OUTPUTS = ("auto", "probabilities", "logits")
+
+# Composing more than this many bytes at a time would make memory grow with the media; a batch is cut instead.
+MAX_BATCH_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier as BOREx sees it: a callable, and what its adapter knows about it.
+
+    `scores`: from a batch `(n, *extent, channels)`, in the media's own dtype and range, to `(n, classes)`.
+    `extent`: the input extent the model was made for, e.g. `(224, 224)`; media is brought to it once. None: any.
+    `labels`: the name of every class, in order.
+    `mean`: the mean colour that its preprocessing subtracts, in the media's range; shape `()` or `(channels,)`.
+    `output`: what the scores are. `max_batch`: the largest batch it takes (1 for an ONNX file with a fixed batch).
+    """
+
+    scores: Callable[[np.ndarray], Any]
+    extent: tuple[int, ...] | None = None
+    labels: Sequence[str] | None = field(default=None, repr=False)
+    mean: np.ndarray | None = None
+    output: Output = "auto"
+    max_batch: int | None = None
+
+    def __call__(self, batch: np.ndarray) -> Any:
+        return self.scores(batch)
+
+
+def unwrap(answer: Any) -> np.ndarray:
+    """The array of scores inside what a model returned: an array or tensor as it is, `.logits`, a dict's `"logits"`,
+    or the first array of a tuple, list or dict (what Hugging Face and torchvision models return)."""
+    if hasattr(answer, "logits"):
+        answer = answer.logits
+    elif isinstance(answer, dict):
+        answer = answer.get("logits", next(iter(answer.values()), None))
+    elif isinstance(answer, tuple) or (isinstance(answer, list) and answer and hasattr(answer[0], "shape")):
+        answer = answer[0] if len(answer) else None
+    if hasattr(answer, "detach"):  # a torch tensor, without importing torch
+        answer = answer.detach().cpu()
+        answer = answer.float() if str(answer.dtype) in ("torch.bfloat16", "torch.float16") else answer
+    try:
+        return np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelOutputError(
+            f"the model returned {type(answer).__name__}, which is no array of scores; expected shape (batch, classes). "
+            "Wrap it in a function that returns the scores."
+        ) from error
+
+
+def checked_scores(answer: Any, n: int, first_mask: int = 0) -> np.ndarray:
+    """Scores `(n, classes)`, float64, from what a model returned for `n` inputs; raises ModelOutputError otherwise."""
+    scores = unwrap(answer)
+    if scores.ndim != 2 or len(scores) != n or scores.shape[1] == 0:
+        hint = (
+            " If it returns one score an input, add an axis: lambda x: f(x)[:, None]" if scores.shape == (n,) else ""
+        )
+        raise ModelOutputError(
+            f"the model returned shape {scores.shape} for a batch of {n}; expected ({n}, classes).{hint}"
+        )
+    bad = ~np.isfinite(scores).all(axis=1)
+    if bad.any():
+        raise ModelOutputError(
+            f"the model returned NaN or Inf for mask {first_mask + int(np.argmax(bad))}; expected finite scores. "
+            "Check its preprocessing, or look at that mask: Refiner keeps every mask that was answered before it"
+        )
+    return scores
+
+
+def probabilities(scores: np.ndarray, output: Output = "auto") -> np.ndarray:
+    """Probabilities `(n, classes)`, in [0, 1], from scores `(n, classes)`; one column counts as two classes.
+
+    `output="auto"`: scores in [0, 1] whose rows sum to 1 (or a single column in [0, 1]) are probabilities; scores with
+    a value outside [0, 1] are logits, brought to probabilities by softmax (sigmoid for a single column); anything else
+    is ambiguous and raises InputError.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    single = scores.shape[1] == 1
+    if output == "auto":
+        output = find_output(scores)
+    if output == "logits":
+        if single:
+            scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return scores / scores.sum(axis=1, keepdims=True)
+    if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
+        raise InputError(
+            f'the model\'s scores lie between {scores.min():.3g} and {scores.max():.3g}; output="probabilities" '
+            'expects [0, 1]. If they are logits, say output="logits"'
+        )
+    scores = np.clip(scores, 0.0, 1.0)
+    return np.concatenate([1 - scores, scores], axis=1) if single else scores
+
+
+def find_output(scores: np.ndarray) -> Output:
+    """Whether scores `(n, classes)` are "probabilities" or "logits"; InputError where they could be either."""
+    if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
+        return "logits"
+    if scores.shape[1] == 1 or np.allclose(scores.sum(axis=1), 1.0, atol=1e-2):
+        return "probabilities"
+    sums = scores.sum(axis=1)
+    raise InputError(
+        f"the model's scores lie in [0, 1] but sum to {sums.min():.3g}..{sums.max():.3g} an input, so they could be "
+        'logits or independent probabilities. Say which: output="logits" or output="probabilities"'
+    )
+
+
+class Asker:
+    """Asks a model about masked copies of one input: composes them in chunks, counts them, checks the answers."""
+
+    def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: int = 32) -> None:
+        """`media`, `baseline`: `(*extent, channels)` of one dtype. `batch_size`: inputs in one call of the model."""
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; expected at least 1")
+        self.model, self.media, self.baseline = model, media, baseline
+        bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
+        self.chunk = min(batch_size, bounded, model.max_batch or batch_size)
+        self.evals = 0
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        """Scores `(n, classes)` of the media seen through masks `(n, *extent)`; 1 = kept.
+
+        Raises ModelError with the number of the failing mask; `answered` on it holds the scores of those before.
+        """
+        answers: list[np.ndarray] = []
+        for start in range(0, len(masks), self.chunk):
+            batch = masked(self.media, self.baseline, masks[start : start + self.chunk])
+            try:
+                try:
+                    answer = self.model.scores(batch)
+                except Exception as error:
+                    raise ModelError(
+                        f"the model failed on the batch that starts at mask {self.evals} "
+                        f"(shape {batch.shape}, {batch.dtype}): {type(error).__name__}: {error}"
+                    ) from error
+                answers.append(checked_scores(answer, len(batch), self.evals))
+            except ModelError as error:
+                error.answered = np.concatenate(answers) if answers else None  # type: ignore[attr-defined]
+                raise
+            self.evals += len(batch)
+        return np.concatenate(answers)
