@@ -117,7 +117,8 @@ def resize(values: np.ndarray, extent: tuple[int, ...], dtype: DTypeLike | None 
     Along an axis that grows: linear interpolation between pixel centres, which lie at halves (`align_corners=False`),
     constant beyond the outermost centres. Along an axis that shrinks: the mean over the area of each new pixel, exact
     for partial pixels, so that the mean of the map is kept. `dtype`: float32 or float64; None keeps float32, and makes
-    everything else float64. No more than two arrays of the result's size exist at a time.
+    everything else float64. No more than two arrays of the result's size exist at a time. A map that has
+    the extent and dtype already is returned as it is.
     """
     values = np.asarray(values)
     if values.ndim != len(extent):
@@ -232,11 +233,12 @@ def _resized(values: np.ndarray, extent: tuple[int, ...], dtype: np.dtype[Any]) 
             values = _grown(values, axis, extent[axis], dtype)
         elif extent[axis] < values.shape[axis]:
             values = _shrunk(values, axis, extent[axis], dtype)
-    return values.astype(dtype, copy=False)
+    resized: np.ndarray = values.astype(dtype, copy=False)
+    return resized
 
 
 def _along(weights: np.ndarray, axis: int, axes: int, dtype: np.dtype[Any]) -> np.ndarray:
-    return np.asarray(weights, dtype=dtype).reshape([-1 if a == axis else 1 for a in range(axes)])
+    return weights.astype(dtype)[(slice(None), *[None] * (axes - axis - 1))]
 
 
 def _grown(values: np.ndarray, axis: int, size: int, dtype: np.dtype[Any]) -> np.ndarray:
@@ -246,7 +248,7 @@ def _grown(values: np.ndarray, axis: int, size: int, dtype: np.dtype[Any]) -> np
     values = values.astype(dtype, copy=False)
     lower = np.take(values, below, axis=axis)
     # lower + share (upper - lower), in place: exact where the map is constant.
-    grown = np.take(values, np.minimum(below + 1, old - 1), axis=axis)
+    grown: np.ndarray = np.take(values, np.minimum(below + 1, old - 1), axis=axis)
     grown -= lower
     grown *= _along(centres - below, axis, values.ndim, dtype)
     grown += lower
@@ -259,6 +261,7 @@ def _shrunk(values: np.ndarray, axis: int, size: int, dtype: np.dtype[Any]) -> n
     old = values.shape[axis]
     new = np.arange(size)
     first = new * old // size
+    values = np.ascontiguousarray(values)  # else numpy.take copies all of it at every step
     shrunk = np.zeros([size if a == axis else n for a, n in enumerate(values.shape)], dtype=dtype)
     for step in range(int((-(-(new + 1) * old // size) - first).max())):
         at = first + step
