@@ -219,14 +219,14 @@ def test_tensors_are_taken_off_their_device_and_graph() -> None:
     [("RGB", 3), ("L", 1), ("RGBA", 4), ("P", 3), ("CMYK", 3), ("LA", 4), ("1", 1), ("F", 1), ("I;16", 1), ("HSV", 3)],
 )
 def test_pictures_of_every_mode(mode: str, channels: int) -> None:
-    picture = Image.new("RGB", (3, 8), (200, 20, 60))  # 3 wide: as an array it would be ambiguous
+    picture = Image.new("RGB", (8, 3), (200, 20, 60))  # 3 high: as an array it would be ambiguous
     if mode in ("LA", "RGBA"):
         picture.putalpha(7)
     picture = (
-        Image.new(mode, (3, 8), 40000) if mode == "I;16" else picture.convert(mode, palette=Image.Palette.ADAPTIVE)
+        Image.new(mode, (8, 3), 40000) if mode == "I;16" else picture.convert(mode, palette=Image.Palette.ADAPTIVE)
     )
     arrived, layout = to_channels_last(picture)
-    assert arrived.shape == (8, 3, channels)
+    assert arrived.shape == (3, 8, channels)
     assert layout.name == ("HW" if channels == 1 else "HWC")
     if mode in ("P", "CMYK", "HSV"):
         assert np.abs(arrived.astype(int) - (200, 20, 60)).max() < 5

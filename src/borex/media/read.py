@@ -1,0 +1,134 @@
+"""Files to arrays: photos as uint8 RGB, heat maps as floats."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from borex.errors import FileError
+
+MAP_KEYS = ("saliency", "map")  # where an .npz of several arrays keeps its heat map
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """The picture in a file as uint8 `(H, W, 3)`, RGB, the way a viewer shows it.
+
+    Any format that Pillow reads. Its EXIF orientation is applied, transparency is laid on white, 16-bit greyscale is
+    brought to 8 bits, greyscale, palettes and CMYK become RGB (colour profiles are not applied); of an animation it is
+    the first frame. Raises FileError for a file that is missing, a folder, unreadable, no picture, damaged, or larger
+    than `PIL.Image.MAX_IMAGE_PIXELS`.
+    """
+    image = _opened(path)
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.rint(_levels(image, path) * 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def read_map(path: str | os.PathLike[str]) -> np.ndarray:
+    """The heat map in a file, as floats: raw values of an .npy or .npz, in [0, 1] from a greyscale picture.
+
+    An .npz must hold one array, or one named "saliency" or "map" (a saved Explanation does). A picture is greyscale of
+    8 or 16 bits; one in colour raises FileError, for colours do not tell values. Pickled objects are never loaded.
+    """
+    path = _checked(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}. Check its permissions") from error
+    if start.startswith((b"\x93NUMPY", b"PK")):
+        return _loaded(path)
+    image = _opened(path)
+    if image.mode.startswith("I") or image.mode == "F":
+        return _levels(image, path)
+    rgb = np.asarray(image.convert("RGB"))
+    if (rgb != rgb[..., :1]).any():
+        raise FileError(
+            f"{path} is a picture in colour; expected a heat map: a greyscale picture, an .npy or .npz. The values "
+            "cannot be told from colours; save the map itself, for example with numpy.save"
+        )
+    return rgb[..., 0] / 255.0
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a folder; expected a file")
+    if not path.exists():
+        near = path.parent if path.parent.is_dir() else None
+        raise FileError(f"there is no file {path}" + ("" if near else f" (and no folder {path.parent})"))
+    if path.stat().st_size == 0:
+        raise FileError(f"{path} is empty (0 bytes); get it or write it once more")
+    return path
+
+
+def _opened(path: str | os.PathLike[str]) -> Image.Image:
+    """A picture, decoded and turned upright; FileError whatever is wrong with the file."""
+    path = _checked(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            return ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = Image.MAX_IMAGE_PIXELS or 0
+        raise FileError(
+            f"{path} decodes to more than {limit / 1e6:.0f} million pixels, the limit against decompression bombs. "
+            "Make it smaller; if you trust the file, set PIL.Image.MAX_IMAGE_PIXELS higher first"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise FileError(
+            f"{path} is no picture that Pillow can read; expected a PNG, JPEG, WebP, TIFF, BMP, GIF or the like"
+        ) from error
+    except PermissionError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}. Check its permissions") from error
+    except Exception as error:  # damaged files fail in the decoders in every way there is
+        raise FileError(f"{path} is damaged or incomplete: {error}. Get it or write it once more") from error
+
+
+def _levels(image: Image.Image, path: str | os.PathLike[str]) -> np.ndarray:
+    """Grey levels in [0, 1], float64 `(H, W)`, of a picture with more than 8 bits."""
+    values = np.asarray(image).astype(np.float64)
+    top = 1.0 if image.mode == "F" else 65535.0
+    if not (values.min() >= 0 and values.max() <= top):
+        raise FileError(
+            f"{path} holds values between {values.min():.6g} and {values.max():.6g} (mode {image.mode!r}); expected "
+            f"greyscale of 8 or 16 bits, or floats in [0, 1]. Give its values as an array instead, or as .npy"
+        )
+    return values / top
+
+
+def _loaded(path: Path) -> np.ndarray:
+    try:
+        with path.open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.ndarray):
+                names = list(loaded.files)
+                named = [name for name in MAP_KEYS if name in names] or (names if len(names) == 1 else [])
+                if not named:
+                    raise FileError(
+                        f"{path} holds {len(names)} arrays ({', '.join(names) or 'none'}); expected a single one, or "
+                        f"one named {' or '.join(repr(key) for key in MAP_KEYS)}"
+                    )
+                loaded = loaded[named[0]]
+    except FileError:
+        raise
+    except Exception as error:  # damaged archives fail in zip, zlib and NumPy alike
+        raise FileError(
+            f"{path} holds no array that can be read without pickle, or is damaged: {error}. Write it with "
+            "numpy.save or numpy.savez, from an array of floats"
+        ) from error
+    if loaded.dtype.kind not in "fiub":
+        raise FileError(f"{path} holds {loaded.dtype} values; expected a heat map of real numbers")
+    floats: np.ndarray = loaded.astype(np.promote_types(loaded.dtype, np.float32), copy=False)
+    return floats
