@@ -77,6 +77,11 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     np.testing.assert_array_equal(read_map(saved(tmp_path / "b.png", grey, exif=exif)), turned(grey) / 255)
 
 
+def test_damaged_exif_data_does_not_spoil_the_picture(tmp_path: Path) -> None:
+    cut = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0"
+    assert read_image(saved(tmp_path / "a.jpg", colours(), exif=cut)).shape == (H, W, 3)
+
+
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
     alpha = np.zeros((H, W), np.uint8)
     alpha[:, :4], alpha[:, 4:6] = 255, 128

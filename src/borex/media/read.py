@@ -76,10 +76,10 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
     path = _checked(path)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # damaged EXIF data, where the picture itself is whole
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            return ImageOps.exif_transpose(image)
+            with Image.open(path) as image:
+                return ImageOps.exif_transpose(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = Image.MAX_IMAGE_PIXELS or 0
         raise FileError(
