@@ -1,0 +1,243 @@
+"""A black box from an ONNX file, run by onnxruntime."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from borex.blackbox import Model, Output
+from borex.errors import FileError, InputError, LayoutError, MissingExtraError
+from borex.layout import CHANNELS
+from borex.models.preprocessing import (
+    LAYOUTS,
+    Colours,
+    axes_order,
+    check_batch,
+    checked_extent,
+    checked_labels,
+    checked_layout,
+    checked_output,
+    colours,
+)
+
+TYPES: dict[str, type[np.generic]] = {
+    "tensor(uint8)": np.uint8,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+
+
+def wrap(
+    path_or_session: Any,
+    *,
+    mean: Any = None,
+    std: Any = None,
+    scale: float | None = None,
+    layout: str = "auto",
+    extent: Sequence[int] | None = None,
+    output: Output = "auto",
+    output_name: str | None = None,
+    labels: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> Model:
+    """The classifier in an ONNX file as a Model, which takes media `(n, *extent, channels)`.
+
+    `path_or_session`: a file, run on the CPU, or an `onnxruntime.InferenceSession` of your own (for a GPU, say).
+    `mean`, `std`, `scale`: the graph is fed `(media / scale - mean) / std`; numbers, or one a channel, mean and std in
+    units of `media / scale`. Where `scale` is not given it is 255 with a mean or std; with neither, uint8 media is
+    divided by 255 and float media is taken as it is. A graph that takes uint8 holds its own preprocessing: media in
+    0..255 is fed as it is, floats rounded and clipped (`scale=1 / 255` for media in [0, 1]).
+    `layout`: how the graph takes its input, one of NCHW, NHWC, NCTHW, NTCHW, NTHWC; "auto": read from its shape.
+    `extent`: what media is brought to where the graph leaves it open; a graph with a fixed extent says so itself.
+    `output_name`: which of the graph's outputs are the scores `(n, classes)`; None: the first.
+    `threads`: CPU threads for a file; None: all cores.
+
+    A graph with a fixed batch is fed that many at a time. A file may describe itself, in its `metadata_props`, by JSON:
+    "borex.labels", a list of class names; "borex.output", "probabilities" or "logits"; "borex.mean", the colour that
+    the graph subtracts itself, in its input's range, which also says that media is fed as it is. Arguments win.
+
+    Raises FileError where there is no file, or no ONNX graph in it; LayoutError where the axes cannot be told;
+    InputError where an argument does not fit the graph; MissingExtraError without onnxruntime.
+    """
+    checked_output(output)
+    stated = colours(mean, std, scale)
+    session = _session(path_or_session, threads)
+    given = session.get_inputs()
+    if len(given) != 1:
+        names = ", ".join(repr(one.name) for one in given)
+        raise InputError(
+            f"the ONNX graph has {len(given)} inputs ({names}); expected one. Wrap it in a function of one"
+        )
+    dtype = TYPES.get(given[0].type)
+    if dtype is None:
+        raise InputError(f"the ONNX graph takes {given[0].type}; expected one of {', '.join(TYPES)}")
+    shape = [size if isinstance(size, int) and size > 0 else None for size in given[0].shape]
+    layout = _found(shape) if layout == "auto" else checked_layout(layout, len(shape) or None)
+    sizes = dict(zip(layout, shape or [None] * len(layout), strict=True))
+    fixed = tuple(sizes[axis] for axis in layout if axis not in "NC")
+    wanted = _extent(checked_extent(extent, layout), fixed)
+    scores_name, classes = _scores(session.get_outputs(), output_name)
+    described = _described(session)
+    if labels is None:
+        labels = described.get("borex.labels")
+    preprocessing, mean_colour = _preprocessing(stated, dtype, described.get("borex.mean"))
+    feed = _feeder(preprocessing, dtype, axes_order(layout))
+    at_once = sizes["N"]
+
+    def scores(batch: np.ndarray) -> Any:
+        batch = np.asarray(batch)
+        check_batch(batch, layout, sizes["C"], fixed)
+        fed = feed(batch)
+        if not at_once:
+            return session.run([scores_name], {given[0].name: fed})[0]
+        answers = []
+        for start in range(0, len(fed), at_once):
+            part = fed[start : start + at_once]
+            filled = np.concatenate([part, np.repeat(part[-1:], at_once - len(part), axis=0)])
+            answers.append(session.run([scores_name], {given[0].name: filled})[0][: len(part)])
+        return np.concatenate(answers)
+
+    return Model(
+        scores,
+        extent=wanted,
+        labels=checked_labels(labels, classes),
+        mean=mean_colour,
+        output=described.get("borex.output", "auto") if output == "auto" else output,
+        max_batch=at_once,
+    )
+
+
+def _session(path_or_session: Any, threads: int | None) -> Any:
+    """An onnxruntime session: the one that was given, or that of a file."""
+    if hasattr(path_or_session, "get_inputs") and hasattr(path_or_session, "run"):
+        if threads is not None:
+            raise InputError("threads is for a file; a session has its own: set intra_op_num_threads in its options")
+        return path_or_session
+    if not isinstance(path_or_session, (str, os.PathLike)):
+        raise InputError(
+            "expected the path of an .onnx file or an onnxruntime.InferenceSession; "
+            f"got {type(path_or_session).__name__}"
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("running an ONNX model", "onnxruntime", "onnx") from error
+    path = Path(path_or_session)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "not there"
+        raise FileError(f"the ONNX file {str(path)!r} is {what}; expected the path of an .onnx file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # its warnings go to the process's stderr, past Python
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"threads is {threads}; expected at least 1, or None for all cores")
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise FileError(
+            f"{str(path)!r} cannot be loaded as an ONNX model: {error}. Check that it was copied whole (with its "
+            ".data file, if it has one) and that onnxruntime is new enough for it"
+        ) from error
+
+
+def _found(shape: list[int | None]) -> str:
+    """The one layout whose channel axis has 1, 3 or 4 channels; raises LayoutError where none or several have."""
+    fitting = [name for name in LAYOUTS if len(name) == len(shape)]
+    spelled = "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+    if not fitting:
+        raise LayoutError(
+            f"the ONNX graph's input has shape {spelled}, {len(shape)} axes; expected 4 for images or 5 for clips"
+            + ("" if shape else ". If you know it, state it, for example layout='NCHW'")
+        )
+    found = [name for name in fitting if shape[name.index("C")] in CHANNELS]
+    if len(found) != 1:
+        why = "more than one axis could be" if found else "no axis with 1, 3 or 4 is"
+        raise LayoutError(
+            f"the ONNX graph's input has shape {spelled}, in which {why} the channels. "
+            f"State it: wrap(..., layout=...), one of {', '.join(found or fitting)}"
+        )
+    return found[0]
+
+
+def _extent(wanted: tuple[int, ...] | None, fixed: tuple[int | None, ...]) -> tuple[int, ...] | None:
+    """The extent to bring media to: the graph's where it is fixed, else what was asked for."""
+    if wanted is None:
+        sizes = tuple(size for size in fixed if size is not None)
+        return sizes if len(sizes) == len(fixed) else None
+    if any(size not in (None, want) for want, size in zip(wanted, fixed, strict=True)):
+        raise InputError(
+            f"extent is {wanted}, but the ONNX graph takes {tuple(s or 'any' for s in fixed)}; leave it out"
+        )
+    return wanted
+
+
+def _scores(outputs: Sequence[Any], name: str | None) -> tuple[str, int | None]:
+    """The name of the output with the class scores, and the number of classes where the graph tells it."""
+    listed = ", ".join(f"{one.name!r} {one.type} {one.shape}" for one in outputs)
+    found = [one for one in outputs if name in (None, one.name)]
+    if not found:
+        raise InputError(f"output_name is {name!r}, which the ONNX graph has not; it has {listed}")
+    chosen = found[0]
+    if not chosen.type.startswith("tensor(") or (chosen.shape and len(chosen.shape) != 2):
+        raise InputError(
+            f"the ONNX graph's output {chosen.name!r} is {chosen.type} of shape {chosen.shape}; expected scores "
+            f"(n, classes). Name the output that has them: wrap(..., output_name=...), one of {listed}"
+        )
+    classes = chosen.shape[1] if chosen.shape else None
+    return str(chosen.name), classes if isinstance(classes, int) else None
+
+
+def _described(session: Any) -> dict[str, Any]:
+    """What a file says of itself under "borex.…" in its metadata."""
+    described: dict[str, Any] = {}
+    for key, text in session.get_modelmeta().custom_metadata_map.items():
+        if key in ("borex.labels", "borex.mean", "borex.output"):
+            try:
+                described[key] = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise FileError(f"the ONNX file's metadata {key!r} is {text!r:.80}; expected JSON ({error})") from error
+    checked_output(described.get("borex.output", "auto"))
+    return described
+
+
+def _preprocessing(stated: Colours, dtype: type[np.generic], inside: Any) -> tuple[Colours, np.ndarray | None]:
+    """What to do with media of a caller who stated `stated`, and its mean colour; `inside`: the file's "borex.mean"."""
+    has_colours = stated.mean is not None or stated.std is not None
+    if dtype is np.uint8 and has_colours:
+        raise InputError(
+            "the ONNX graph takes uint8, so its preprocessing is inside; leave out mean and std "
+            "(scale may say what brings the media to 0..255)"
+        )
+    if has_colours or (inside is None and dtype is not np.uint8):
+        return stated, stated.mean_colour
+    is_assumed = stated.scale is None
+    preprocessing = Colours(None, None, 1.0 if stated.scale is None else stated.scale, is_assumed)
+    mean = colours(inside, None, None).mean
+    return preprocessing, None if mean is None or preprocessing.scale is None else mean * preprocessing.scale
+
+
+def _feeder(preprocessing: Colours, dtype: type[np.generic], order: list[int]) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from a batch `(n, *extent, channels)` to what the graph takes, contiguous and of its dtype."""
+
+    def feed(batch: np.ndarray) -> np.ndarray:
+        factor, offset = preprocessing.line(batch)
+        moved = batch.transpose(order)
+        if dtype is np.uint8 and batch.dtype == np.uint8 and math.isclose(float(factor), 1.0):
+            return np.ascontiguousarray(moved)
+        along = [-1 if axis == batch.ndim - 1 else 1 for axis in order]
+        fed = np.empty(moved.shape, np.float32)
+        np.multiply(moved, factor.reshape(along) if factor.ndim else factor, out=fed, casting="same_kind")
+        fed += offset.reshape(along) if offset.ndim else offset
+        if dtype is np.uint8:
+            np.clip(np.rint(fed, out=fed), 0, 255, out=fed)
+        return fed.astype(dtype, copy=False)
+
+    return feed

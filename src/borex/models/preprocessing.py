@@ -1,0 +1,160 @@
+"""What every adapter does between media and a model: find the axes, check the sizes, scale the colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from borex.blackbox import OUTPUTS
+from borex.errors import InputError, LayoutError
+
+# How a model may take a batch. N inputs, C channels, T frames, H rows, W columns. Ours is NHWC or NTHWC.
+LAYOUTS = ("NCHW", "NHWC", "NCTHW", "NTCHW", "NTHWC")
+
+
+@dataclass(frozen=True)
+class Colours:
+    """`(x / scale - mean) / std`, from media to what a model takes.
+
+    `mean`, `std`: shape `()` or `(channels,)`, in units of `x / scale`.
+    `scale=None`: 255 for uint8 media, 1 for floats.
+    `is_assumed`: nobody stated the scale, so float media that cannot be in 0..255 is an error.
+    """
+
+    mean: np.ndarray | None
+    std: np.ndarray | None
+    scale: float | None
+    is_assumed: bool = False
+
+    @property
+    def mean_colour(self) -> np.ndarray | None:
+        """The colour that becomes 0, in the media's range; None where nothing is subtracted."""
+        return None if self.mean is None else self.mean * (1.0 if self.scale is None else self.scale)
+
+    def line(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`factor, offset`, float32, `()` or `(channels,)`: the model takes `batch * factor + offset`.
+
+        Raises InputError where the batch's dtype or range shows that the scale is wrong, or `mean` has other channels.
+        """
+        scale = self.scale
+        if scale is None:
+            if batch.dtype.kind in "iu" and batch.dtype != np.uint8:
+                raise InputError(
+                    f"the media is {batch.dtype}, whose range is not known; expected uint8 or floats. "
+                    "State it: wrap(..., scale=65535) divides by 65535"
+                )
+            scale = 255.0 if batch.dtype == np.uint8 else 1.0
+        elif self.is_assumed:
+            self._check_range(batch)
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if value is not None and value.size not in (1, batch.shape[-1]):
+                raise InputError(f"{name} has {value.size} values, but the media has {batch.shape[-1]} channels")
+        std = np.float64(1.0) if self.std is None else self.std
+        mean = np.float64(0.0) if self.mean is None else self.mean
+        return np.asarray(1.0 / (scale * std), np.float32), np.asarray(-mean / std, np.float32)
+
+    def _check_range(self, batch: np.ndarray) -> None:
+        if batch.dtype.kind != "f" or batch.size == 0:
+            return
+        low, high = float(batch.min()), float(batch.max())
+        in_unit_range = high <= 1.0 and bool(((batch > 0) & (batch < 1)).any())
+        if low < 0.0 or in_unit_range:
+            unit = "1" if self.scale == 255.0 else "1 / 255"
+            raise InputError(
+                f"the media holds floats in [{low:.3g}, {high:.3g}], but the model's preprocessing expects 0..255. "
+                f"Multiply media in [0, 1] by 255, or say what it is divided by: wrap(..., scale={unit})"
+            )
+
+
+def colours(mean: Any, std: Any, scale: float | None) -> Colours:
+    """The preprocessing that a caller stated; with `mean` or `std` alone, media is in 0..255 and is divided by 255."""
+    if scale is not None and not (np.ndim(scale) == 0 and np.isfinite(scale) and scale > 0):
+        raise InputError(f"scale is {scale!r}; expected a number above 0, what the media is divided by, such as 255")
+    mean, std = _numbers("mean", mean), _numbers("std", std)
+    if std is not None and (std <= 0).any():
+        raise InputError(f"std is {std.tolist()}; expected numbers above 0")
+    is_assumed = scale is None and (mean is not None or std is not None)
+    return Colours(mean, std, 255.0 if is_assumed else None if scale is None else float(scale), is_assumed)
+
+
+def _numbers(name: str, value: Any) -> np.ndarray | None:
+    if value is None:
+        return None
+    try:
+        array = np.asarray(value, dtype=np.float64).squeeze()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {value!r}; expected a number or one number a channel") from error
+    if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
+        raise InputError(f"{name} has shape {array.shape}; expected a finite number or one a channel")
+    return array
+
+
+def checked_layout(layout: str, axes: int | None = None) -> str:
+    """`layout` if it is one of LAYOUTS and has `axes` axes; raises LayoutError otherwise."""
+    fitting = [name for name in LAYOUTS if axes in (None, len(name))]
+    if layout not in fitting:
+        what = "" if axes is None else f" for a model whose input has {axes} axes"
+        raise LayoutError(f'layout is {layout!r}; expected "auto" or one of {", ".join(fitting)}{what}')
+    return layout
+
+
+def axes_order(layout: str) -> list[int]:
+    """For `numpy.transpose`: from our `(n, *extent, channels)` to the model's layout."""
+    ours = layout.replace("C", "") + "C"
+    return [ours.index(axis) for axis in layout]
+
+
+def check_batch(batch: np.ndarray, layout: str, channels: int | None, extent: Sequence[int | None] | None) -> None:
+    """Raises LayoutError or InputError where a batch `(n, *extent, channels)` is not what the model was made for.
+
+    `channels`, `extent`: sizes that the model fixes; None: any.
+    """
+    ours = layout.replace("C", "") + "C"
+    if batch.ndim != len(ours):
+        kinds = {4: "images (n, H, W, channels)", 5: "clips (n, T, H, W, channels)"}
+        raise LayoutError(
+            f"the model takes {kinds[len(ours)]}, layout {layout}; got a batch of shape {batch.shape}. "
+            "If that is not how it takes them, say layout=... to wrap()"
+        )
+    if channels is not None and batch.shape[-1] != channels:
+        plural = "" if channels == 1 else "s"
+        way = {1: "take media.mean(axis=-1, keepdims=True)", 3: "take media[..., :3] or repeat one channel three times"}
+        raise InputError(
+            f"the model takes {channels} channel{plural}; the media has {batch.shape[-1]} (batch of shape {batch.shape}, "
+            f"channels last): {way.get(channels, 'give it as many')}"
+        )
+    got = batch.shape[1:-1]
+    if extent is not None and any(want not in (None, size) for want, size in zip(extent, got, strict=True)):
+        wanted = tuple("any" if want is None else want for want in extent)
+        raise InputError(f"the model takes the extent {wanted}; got {got}. Resize the media to it first")
+
+
+def checked_output(output: str) -> None:
+    """Raises InputError unless `output` is "auto", "probabilities" or "logits"."""
+    if output not in OUTPUTS:
+        raise InputError(f"output is {output!r}; expected one of {', '.join(map(repr, OUTPUTS))}")
+
+
+def checked_labels(labels: Any, classes: int | None = None) -> list[str] | None:
+    """`labels` as a list of texts, as many as there are classes where that is known; raises InputError otherwise."""
+    if labels is None:
+        return None
+    if isinstance(labels, str) or not hasattr(labels, "__len__") or not all(isinstance(one, str) for one in labels):
+        raise InputError(f"labels is {labels!r:.80}; expected one text a class, in order")
+    if classes is not None and len(labels) != classes:
+        raise InputError(f"labels has {len(labels)} names, but the model has {classes} classes; expected one for each")
+    return list(labels)
+
+
+def checked_extent(extent: Any, layout: str) -> tuple[int, ...] | None:
+    """`extent` as a tuple, one size above 0 for each of the layout's axes but N and C; raises InputError otherwise."""
+    if extent is None:
+        return None
+    sizes = tuple(extent) if isinstance(extent, (tuple, list)) else (extent,)
+    if len(sizes) != len(layout) - 2 or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+        names = "(T, H, W)" if "T" in layout else "(H, W)"
+        raise InputError(f"extent is {extent!r}; expected {names}, for example {(16, 112, 112)[-len(layout) + 2 :]}")
+    return tuple(int(size) for size in sizes)
