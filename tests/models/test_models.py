@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import io
+import json
 import re
 import subprocess
 import sys
+import threading
+import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -190,6 +198,48 @@ def test_the_embedded_model_takes_floats_in_its_range_and_no_others(embedded: Mo
         embedded(np.concatenate([image, image[..., :1]], axis=-1))
 
 
-def blocks(page: str) -> list[str]:
-    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+def test_the_page_on_writing_a_model() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "write-your-own-model.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, names)
+    batch = media(3)
+    bright = batch.mean(axis=(1, 2, 3)) / 255
+    np.testing.assert_allclose(names["is_bright"](batch), np.stack([1 - bright, bright], axis=1))
+    wrapped = names["wrap"](lambda x: x[:, :2, 0, 0])
+    np.testing.assert_allclose(as_model(wrapped)(batch), batch[:, 0, 0, :2] / 127.5 - 1, atol=1e-6)
+    with served([503, 200, 429, 200, 400]) as (url, pictures):
+        names |= {"URL": url, "time": SimpleNamespace(sleep=lambda seconds: None)}
+        np.testing.assert_allclose(as_model(names["classify"])(batch[:2]), [[0.25, 0.75]] * 2)
+        with pytest.raises(urllib.error.HTTPError, match="400") as error:
+            names["classify"](batch[2:])
+        error.value.close()
+    for picture, sent in zip(pictures, batch[[0, 0, 1, 1, 2]], strict=True):
+        assert np.array_equal(picture, sent)
+
+
+@contextmanager
+def served(answers: list[int]) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """A classifier behind HTTP on this machine, which answers with these status codes in turn; the pictures it got."""
+    pictures, left = [], list(answers)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            pictures.append(np.asarray(Image.open(io.BytesIO(body))))
+            self.send_response(left.pop(0))
+            self.end_headers()
+            self.wfile.write(json.dumps({"probabilities": [0.25, 0.75]}).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/classify", pictures
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
