@@ -142,8 +142,9 @@ def _session(path_or_session: Any, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")
         raise FileError(
-            f"{str(path)!r} cannot be loaded as an ONNX model: {error}. Check that it was copied whole (with its "
+            f"{str(path)!r} cannot be loaded as an ONNX model: {reason}. Check that it was copied whole (with its "
             ".data file, if it has one) and that onnxruntime is new enough for it"
         ) from error
 
