@@ -123,8 +123,8 @@ def check_batch(batch: np.ndarray, layout: str, channels: int | None, extent: Se
         plural = "" if channels == 1 else "s"
         way = {1: "take media.mean(axis=-1, keepdims=True)", 3: "take media[..., :3] or repeat one channel three times"}
         raise InputError(
-            f"the model takes {channels} channel{plural}; the media has {batch.shape[-1]} (batch of shape {batch.shape}, "
-            f"channels last): {way.get(channels, 'give it as many')}"
+            f"the model takes {channels} channel{plural}; the media has {batch.shape[-1]} "
+            f"(batch of shape {batch.shape}, channels last): {way.get(channels, 'give it as many')}"
         )
     got = batch.shape[1:-1]
     if extent is not None and any(want not in (None, size) for want, size in zip(extent, got, strict=True)):
