@@ -122,6 +122,8 @@ def test_axes_that_do_not_agree(media: np.ndarray, std: np.ndarray, text: str) -
     with pytest.raises(InputError) as caught:
         figure(media, None, SALIENCY, std, "cat")
     assert text in str(caught.value)
+    with pytest.raises(InputError, match=r"expected \(H, W, C\) or \(T, H, W, C\)"):
+        figure(MEDIA[0], None, SALIENCY[0], None, "a line")
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

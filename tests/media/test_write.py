@@ -133,6 +133,7 @@ def test_nan_is_shown_as_nothing() -> None:
     saliency[8, 23] = np.nan
     np.testing.assert_array_equal(colours(saliency)[8, 23], scale(False)[0])
     np.testing.assert_array_equal(colours(saliency, (-1, 1))[8, 23], scale(True)[255])
+    np.testing.assert_array_equal(colours(saliency - 3, (-3, -2))[8, 23], scale(False)[0])
     np.testing.assert_array_equal(overlay(photo(), saliency)[8, 23], overlay(photo(), blob(), alpha=0)[8, 23])
 
 
@@ -241,8 +242,9 @@ def test_media_normalised_for_a_model_is_stretched() -> None:
 
 def test_pictures_of_what_cannot_be_explained() -> None:
     media = photo() / 255
-    media[3, 4] = np.nan
+    media[3, 4] = np.nan, np.inf, -np.inf
     assert (picture(media)[3, 4] == 0).all()
+    np.testing.assert_array_equal(picture(media)[5:], photo()[5:])
     assert (picture(np.eye(4, 6, dtype=bool)[..., None])[0, 0] == 255).all()
     for shape in ((5,), (0, 4, 3)):
         with pytest.raises(InputError, match="cannot show media"):

@@ -79,9 +79,7 @@ def _show_map(drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name
     from matplotlib.ticker import MaxNLocator
 
     low, high = display_limits(values)
-    bar = ScalarMappable(
-        Normalize(low, high if high > low else low + 1), ListedColormap(scale(low < 0 < high) / 255, name=name)
-    )
+    bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
     if name == "refined map":
         _show(axis, overlay(shown, values, limits=(low, high) if high > low else None), name)
     else:

@@ -54,7 +54,7 @@ def display_limits(saliency: np.ndarray) -> Limits:
     if low < 0 and (high <= 0 or -low > SIGNED * high):
         most = float(np.percentile(np.abs(finite), 99.5))
         return -most, most
-    return (max(low, 0.0) if low < 0 else low), high
+    return max(low, 0.0), high
 
 
 def colours(saliency: np.ndarray, limits: Limits | None = None) -> np.ndarray:
