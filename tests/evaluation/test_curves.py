@@ -244,7 +244,7 @@ def never(batch):
         ({"saliency": MAP * 1j}, InputError, "complex128; expected real numbers"),
         ({"media": np.ones(5)}, InputError, r"shape \(5,\); expected \(\*extent, channels\)"),
         ({"media": np.where(MEDIA > 0, np.inf, 0)}, InputError, "NaN, Inf or no numbers"),
-        ({"media": np.ones((0, 4, 3))}, InputError, "expected"),
+        ({"media": np.ones((0, 4, 3))}, InputError, r"media has shape \(0, 4, 3\)"),
         ({"steps": 0}, InputError, "steps is 0; expected at least 1"),
         ({"batch_size": 0}, InputError, "batch_size is 0"),
         ({"start": "black"}, InputError, "start is 'black'; expected \"blur\""),

@@ -39,7 +39,8 @@ def localisation(saliency: np.ndarray, object_mask: np.ndarray, tolerance: float
     """
     saliency, object_mask = checked_pair(saliency, object_mask)
     at = _Hits.of(saliency, object_mask)
-    in_some_frames_only = saliency.ndim > 2 and not object_mask.any(axis=spatial_axes(saliency.ndim)).all()
+    # An image is one frame, and the object is in it: no case of its own.
+    in_some_frames_only = not object_mask.any(axis=spatial_axes(saliency.ndim)).all()
     return Localisation(
         pointing_game=pointing_game(saliency, object_mask, tolerance),
         average_precision=at.average_precision(),
