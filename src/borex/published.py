@@ -198,7 +198,7 @@ class Published:
         for shape, matrices in zip(shapes, averages, strict=True):
             offset = sum(gp.squares(n + i, shape[i : i + 1]) for i in range(len(shape)))
             kernel = matern32(outer_sum(columns) + offset).reshape(len(seen), *self._centre_prior.shape)
-            seen += along_axes(kernel, matrices) / len(shapes)
+            seen += along_axes(kernel / len(shapes), matrices)
 
         lags = [
             3.0 * (np.arange(len(at)) * (stride / scale))[None] ** 2
