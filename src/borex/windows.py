@@ -17,7 +17,7 @@ BLOCK = 2048
 # Windows in one matrix product of `predict`.
 PRODUCT = 2**14
 # Multiplications in one matrix product of `on_grid`. OpenBLAS starts its threads above 2^18; for small products that
-# costs more than it wins, and several times more where a model's own threads still hold the cores.
+# costs more than it wins: a scheduler's time slice each, where a model's own threads still hold the cores.
 SMALL_PRODUCT = 2**18
 
 
@@ -126,20 +126,22 @@ class WindowGP:
         while split > 1 and math.prod([len(positions) for positions in axes[split - 1 :]]) <= BLOCK:
             split -= 1
         head, tail = outer_sum(parts[:split]), outer_sum(parts[split:])
-        projection: np.ndarray = np.vstack([self.whiten, self.weights]).astype(dtype)
         n, width = tail.shape
-        strip = SMALL_PRODUCT // (n * (n + 1) + 1)
-        strip = min(strip, width) if strip >= 32 else width
+        strip = min(width, max(64, SMALL_PRODUCT // (n * n + n + 1)))
+        rows = max(1, min(n + 1, SMALL_PRODUCT // (n * strip + 1)))
+        projection = np.zeros((-(-(n + 1) // rows) * rows, n), dtype)
+        projection[0], projection[1 : n + 1] = self.weights, self.whiten
+        projection = projection.reshape(len(projection) // rows, rows, n)
         distance, kernel = np.empty_like(tail), np.zeros((n, -(-width // strip) * strip), dtype)
-        strips = kernel.reshape(n, kernel.shape[1] // strip, strip).transpose(1, 0, 2)  # a view
+        strips = kernel.reshape(n, kernel.shape[1] // strip, strip).transpose(1, 0, 2)[:, None]  # a view
         mean, std = np.empty((2, head.shape[1], width), dtype)
         for block in range(head.shape[1]):
             np.add(tail, head[:, block, None], out=distance)
             matern32(distance, out=kernel[:, :width])
             projected = projection @ strips
-            mean[block] = projected[:, -1].ravel()[:width]
-            explained = projected[:, :-1]
-            std[block] = 1.0 - np.einsum("sij,sij->sj", explained, explained).ravel()[:width]
+            mean[block] = projected[:, 0, 0].ravel()[:width]
+            projected[:, 0, 0] = 0.0
+            std[block] = 1.0 - np.einsum("sgij,sgij->sj", projected, projected).ravel()[:width]
         np.sqrt(np.maximum(std, 0.0, out=std), out=std)
         shape = [len(positions) for positions in axes]
         return mean.reshape(shape), std.reshape(shape)
