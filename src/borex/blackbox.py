@@ -65,9 +65,7 @@ def checked_scores(answer: Any, n: int, first_mask: int = 0) -> np.ndarray:
     """Scores `(n, classes)`, float64, from what a model returned for `n` inputs; raises ModelOutputError otherwise."""
     scores = unwrap(answer)
     if scores.ndim != 2 or len(scores) != n or scores.shape[1] == 0:
-        hint = (
-            " If it returns one score an input, add an axis: lambda x: f(x)[:, None]" if scores.shape == (n,) else ""
-        )
+        hint = " If it returns one score an input, add an axis: lambda x: f(x)[:, None]" if scores.shape == (n,) else ""
         raise ModelOutputError(
             f"the model returned shape {scores.shape} for a batch of {n}; expected ({n}, classes).{hint}"
         )
@@ -95,7 +93,7 @@ def probabilities(scores: np.ndarray, output: Output = "auto") -> np.ndarray:
         if single:
             scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return scores / scores.sum(axis=1, keepdims=True)
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True))
     if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
         raise InputError(
             f'the model\'s scores lie between {scores.min():.3g} and {scores.max():.3g}; output="probabilities" '
@@ -141,6 +139,8 @@ class Asker:
             try:
                 try:
                     answer = self.model.scores(batch)
+                except InputError:  # an adapter's word on what it was given, not the model's failure
+                    raise
                 except Exception as error:
                     raise ModelError(
                         f"the model failed on the batch that starts at mask {self.evals} "

@@ -5,6 +5,8 @@ A mask has the media's extent; 1 = kept, 0 = hidden. Nothing here knows how many
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -14,13 +16,21 @@ def masked(media: np.ndarray, baseline: np.ndarray, masks: np.ndarray) -> np.nda
     `media`, `baseline`: `(*extent, channels)`, one dtype, which the copies keep; integer media is rounded.
     `masks`: bool, or floats in [0, 1]; bool masks copy values and are exact.
     """
+    if masks.dtype == bool and media.dtype.itemsize == 1:
+        # Four times as fast as a choice: every kept byte becomes all ones, then baseline ^ ((media ^ baseline) & ones).
+        ones = np.repeat(masks, media.shape[-1], axis=-1).view(np.uint8)
+        np.negative(ones, out=ones)
+        copies = ones.reshape(len(masks), *media.shape)
+        copies &= media.view(np.uint8) ^ baseline.view(np.uint8)
+        copies ^= baseline.view(np.uint8)
+        return copies.view(media.dtype)
     m = masks[..., None]
     if masks.dtype == bool:
-        return np.where(m, media, baseline)
+        return np.asarray(np.where(m, media, baseline))
     copies = m * (media.astype(np.float32) - baseline) + baseline
     if media.dtype.kind in "iu":
         np.rint(copies, out=copies)
-    return copies.astype(media.dtype, copy=False)
+    return np.asarray(copies.astype(media.dtype, copy=False))
 
 
 def boxes(lower: np.ndarray, upper: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
@@ -63,3 +73,52 @@ def cell_means(values: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
             weights = axis_coverage(size, cells).astype(means.dtype)
             means = np.moveaxis(np.tensordot(means, weights, axes=(axis + 1, 1)), -1, axis + 1)
     return means
+
+
+def cell_of_pixel(size: int, cells: int) -> np.ndarray:
+    """For each pixel of an axis the cell that its middle lies in, integers `(size,)` in [0, cells)."""
+    return np.minimum(((np.arange(size) + 0.5) * cells / size).astype(int), cells - 1)
+
+
+def spread(values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
+    """Values `(n, *grid)` of cells brought to pixels `(n, *extent)`, each pixel taking the value of its cell."""
+    for axis, size in enumerate(extent):
+        cells = values.shape[axis + 1]
+        if size % cells == 0:
+            values = np.repeat(values, size // cells, axis=axis + 1)
+        else:
+            values = np.take(values, cell_of_pixel(size, cells), axis=axis + 1)
+    return values
+
+
+class CellMasks:
+    """Bool masks made of whole cells: an array `(n, *extent)` that exists only where it is looked at.
+
+    A slice or an index gives the masks as an array, `np.asarray` all of them, so that a round never needs more memory
+    than the model's own batch.
+    """
+
+    def __init__(self, kept: np.ndarray, extent: tuple[int, ...]) -> None:
+        """`kept`: bool `(n, *grid)`, the cells that are kept."""
+        self.kept, self.extent = kept, extent
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.extent)
+
+    @property
+    def dtype(self) -> np.dtype[np.bool_]:
+        return np.dtype(bool)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        if isinstance(key, slice):
+            return spread(self.kept[key], self.extent)
+        if isinstance(key, (int, np.integer)):
+            return spread(self.kept[key][None], self.extent)[0]
+        return np.asarray(np.asarray(self)[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return spread(self.kept, self.extent).astype(dtype or bool, copy=False)

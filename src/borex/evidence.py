@@ -1,0 +1,114 @@
+"""Which hyperparameters of the field make its answers most likely: evidence, with weak priors.
+
+Length scales move on a ladder, because a new length scale costs a new matrix of covariances; at a given ladder rung the
+amplitude, contrast and noises are found by L-BFGS with the analytic gradient (Rasmussen & Williams 2006, eq. 5.9).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from borex.kernels import apply_product, axis_gram
+
+if TYPE_CHECKING:
+    from borex.field import Field, Hyperparameters
+
+# Hyperparameters are few: this many answers, spread over all of them, decide them as well as thousands would.
+MAX_ANSWERS = 128
+RUNG = 1.4  # between neighbouring length scales
+LENGTH, LENGTH_SPREAD = 3.0, 0.7  # cells; median and log-std of the prior of a length scale
+# Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden): median and log-std.
+CENTRE = np.log([1.0, 0.5, 0.3, 0.3])
+SPREAD = np.array([1.0, 0.7, 1.0, 1.0])
+BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-4.0, 1.0), (-4.0, 1.0)]
+TRUST = 3.0  # std of what beta times the initial map explains, in standard deviations of the answers: wide
+
+
+def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> Hyperparameters:
+    """The hyperparameters with the largest posterior density given the field's answers, searched from the usual values
+    or, for less, from the length scales of `start`."""
+    from borex.field import WIDE, Hyperparameters
+
+    chosen = np.unique(np.linspace(0, len(field) - 1, min(len(field), MAX_ANSWERS)).astype(int)) if len(field) else []
+    rows, hidden, values = field._rows[chosen], field._hidden[chosen], field._scaled()[chosen]
+    same = hidden[:, None] == hidden[None, :]
+    fixed = np.where(same, WIDE**2, 0.0)
+    trust = TRUST
+    if field._h is not None and len(rows):
+        explained = rows @ field._h
+        trust = TRUST / max(float(explained.std()), 1e-9)
+        fixed += trust**2 * np.outer(explained, explained)
+    cube = rows.reshape(len(rows), *field.grid)
+    contrast_sign = np.where(same, 1.0, -1.0)
+
+    lengths = (LENGTH,) * (len(field.grid) - 1) if start is None else start.lengths
+    if not len(rows):
+        return Hyperparameters(1.0, 0.5, lengths, (0.3, 0.3), trust)
+    tried: dict[tuple[float, ...], tuple[float, np.ndarray, float]] = {}
+
+    def at(lengths: tuple[float, ...], guess: np.ndarray) -> tuple[float, np.ndarray, float]:
+        key = tuple(np.round(np.log(lengths), 6))
+        if key not in tried:
+            grams = [axis_gram(a, a, n) for a, n in zip(field._at, (*lengths, lengths[-1]), strict=True)]
+            gram = rows @ apply_product(grams, cube).reshape(len(rows), -1).T
+            unit = max(float(np.diag(gram).mean()), 1e-12)
+            found, cost = _minimise(guess, gram / unit, contrast_sign, fixed, hidden, values)
+            cost += 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2
+            tried[key] = cost, found, unit
+        return tried[key]
+
+    best = at(lengths, CENTRE)
+    for axis in range(len(lengths)):
+        for step in (RUNG, 1 / RUNG):
+            while True:
+                longer = (*lengths[:axis], lengths[axis] * step, *lengths[axis + 1 :])
+                there = at(longer, best[1])
+                if there[0] >= best[0] - 1e-6 or not 0.5 <= longer[axis] <= 16:
+                    break
+                best, lengths = there, longer
+    amplitude, contrast, *noise = np.exp(best[1])
+    return Hyperparameters(
+        float(amplitude / np.sqrt(best[2])), float(contrast), lengths, (float(noise[0]), float(noise[1])), float(trust)
+    )
+
+
+def _minimise(
+    guess: np.ndarray, gram: np.ndarray, sign: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, float]:
+    from scipy.optimize import minimize
+
+    def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        return negative_log_density(theta, gram, sign, fixed, hidden, values)
+
+    found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": 8})
+    return np.asarray(found.x), float(found.fun)
+
+
+def negative_log_density(
+    theta: np.ndarray, gram: np.ndarray, sign: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise of
+    little hidden), up to a constant; and its gradient."""
+    from scipy.linalg.lapack import dpotrf, dpotri
+
+    amplitude, contrast, seen, hid = np.exp(2 * theta)
+    first, second = amplitude * gram, amplitude * contrast * gram * sign
+    noise = np.where(hidden, hid, seen)
+    covariance = first + second + fixed
+    covariance[np.diag_indices_from(covariance)] += noise + 1e-9
+    chol, failed = dpotrf(covariance, lower=1)
+    if failed:
+        return 1e9, np.zeros(4)
+    inverse, _ = dpotri(chol, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    weights = inverse @ values
+    away = (theta - CENTRE) / SPREAD
+    value = 0.5 * values @ weights + np.log(np.diag(chol)).sum() + 0.5 * away @ away
+    inner = inverse - np.outer(weights, weights)
+    diagonal = np.diag(inner) * noise
+    slopes = np.array(
+        [(inner * (first + second)).sum(), (inner * second).sum(), diagonal[~hidden].sum(), diagonal[hidden].sum()]
+    )
+    return float(value), slopes + away / SPREAD

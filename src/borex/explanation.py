@@ -1,0 +1,242 @@
+"""What `refine` returns: the refined heat map, how sure it is, and everything needed to check or go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from borex.errors import FileError, InputError
+from borex.layout import resize
+from borex.masks import spread
+from borex.settings import Settings
+from borex.targets import Target, TargetLike
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the never-worse check measured on this input: for each map the mean over `shares` of (score with only its
+    top share kept) - (score with it hidden). `chosen`: the map that was better, which is the one returned."""
+
+    shares: tuple[float, ...]
+    initial: float
+    refined: float
+    chosen: str
+
+    @property
+    def gain(self) -> float:
+        """How much better the refined map did, in score units."""
+        return self.refined - self.initial
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that was asked and answered: the seen share of each cell `(n, *grid)`, the scores of every class
+    `(n, classes)`, the windows of `paper`, where the two sides of the check begin (-1: none), the initial map at the masks' extent."""
+
+    settings: Settings
+    coverage: np.ndarray
+    scores: np.ndarray
+    points: np.ndarray
+    opening_at: int
+    before_check: int
+    initial: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A heat map of one input, how sure it is, and where it came from.
+
+    `saliency`, `std`: float32 `(*extent,)` of the media, raw: in log-odds a cell for `field`, in the windows' saliency
+    for `paper`. Where the check chose the initial map, `saliency` is that map, in its own units.
+    `initial`: the map that was refined (zeros: flat). `trust`: posterior mean and std of the factor on the standardised
+    initial map; None where it is flat or the method has none. `score`: of the untouched input. `evals`: model inputs
+    used. `history`: a dictionary a round.
+    """
+
+    saliency: np.ndarray = field(repr=False)
+    std: np.ndarray = field(repr=False)
+    initial: np.ndarray = field(repr=False)
+    trust: tuple[float, float] | None
+    target: Target
+    score: float
+    evals: int
+    stop_reason: str
+    history: tuple[dict[str, float], ...] = field(repr=False)
+    check: Check | None
+    record: Record = field(repr=False)
+    labels: tuple[str, ...] | None = field(default=None, repr=False)
+    media: np.ndarray | None = field(default=None, repr=False)
+
+    def at(self, media: np.ndarray, initial: np.ndarray | None) -> Explanation:
+        """The same explanation at the size of the media `(*extent, channels)`; `initial`: the map as it was given."""
+        extent = media.shape[:-1]
+        given = self.initial if initial is None else initial
+        shown = resize(given.astype(np.float32), extent, np.float32)
+        grid = self.record.settings.grid
+        coarse = self.record.settings.method == "field"
+
+        def brought(values: np.ndarray) -> np.ndarray:
+            if values.shape == extent:
+                return values
+            if coarse:
+                picks = np.ix_(*(_middles(size, cells) for size, cells in zip(values.shape, grid, strict=True)))
+                return np.ascontiguousarray(spread(values[picks][None], extent)[0])
+            return resize(values, extent, np.float32)
+
+        chose_initial = self.check is not None and self.check.chosen == "initial"
+        saliency = shown if chose_initial else brought(self.saliency)
+        return replace(self, saliency=saliency, std=brought(self.std), initial=shown, media=media)
+
+    def for_target(self, target: TargetLike | Target) -> Explanation:
+        """The explanation of another class, of one class against another, or of a function of the scores, from the same
+        evaluations: nothing is asked of the model."""
+        from borex.refine import replay
+
+        refiner = replay(self.record, target, self.labels)
+        refiner.stop_reason = self.stop_reason
+        other = refiner.result()
+        if self.media is None:
+            return replace(other, evals=self.evals)
+        return replace(other, evals=self.evals).at(
+            self.media, self.initial if self.record.initial is not None else None
+        )
+
+    # --- pictures
+
+    def overlay(self, media: np.ndarray | None = None, limits: tuple[float, float] | None = None) -> np.ndarray:
+        """The media under its heat map, uint8 RGB `(*extent, 3)`; `limits`: saliency of the colours' two ends."""
+        from borex.media.write import overlay
+
+        return overlay(self._media(media), self.saliency, limits=limits)
+
+    def plot(self) -> Any:
+        """A matplotlib figure: input, initial map, refined map, standard deviation, history."""
+        from borex.media.plots import figure
+
+        curve = np.array([(entry["evals"], entry["change"]) for entry in self.history]).reshape(-1, 2)
+        flat = float(np.ptp(self.initial)) == 0
+        return figure(
+            self._media(None), None if flat else self.initial, self.saliency, self.std, self.title(),
+            curve if len(curve) > 1 else None, "change of ranking",
+        )  # fmt: skip
+
+    def title(self) -> str:
+        """One line: what was explained, its score, and what it cost."""
+        name = self.target.label.split(",")[0]
+        return f"{name}: {self.score:.3g} ({self.evals} evaluations)"
+
+    def summary(self) -> str:
+        """A few lines of text: target, score, evaluations, why it stopped, trust, check."""
+        lines = [f"{self.target.label}: score {self.score:.3f}", f"{self.evals} evaluations; {self.stop_reason}"]
+        if self.trust is not None:
+            lines.append(f"trust in the initial map: {self.trust[0]:.3g} ± {self.trust[1]:.2g}")
+        if self.check is not None:
+            lines.append(
+                f"check on this input (kept - hidden): initial {self.check.initial:.3f}, refined "
+                f"{self.check.refined:.3f}; the {self.check.chosen} map is returned"
+            )
+        return "\n".join(lines)
+
+    def _media(self, media: np.ndarray | None) -> np.ndarray:
+        media = self.media if media is None else media
+        if media is None:
+            raise InputError("this explanation came from a Refiner and holds no media; give it: overlay(media)")
+        return media
+
+    def _repr_html_(self) -> str:
+        import base64
+        import html
+
+        text = html.escape(self.summary()).replace("\n", "<br>")
+        if self.media is None or self.saliency.ndim != 2:
+            return f"<p>{text}</p>"
+        from borex.media.write import colours, panel, picture, png
+
+        shown = picture(self.media, max_side=320)
+        maps = [resize(m, shown.shape[:2], np.float32) for m in (self.saliency, self.std)]
+        from borex.media.write import overlay
+
+        drawn = panel([shown, overlay(shown, maps[0]), colours(maps[1])], ["input", "refined", "std"])
+        data = base64.b64encode(png(drawn)).decode()
+        return (
+            f'<figure><img alt="heat map" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+        )
+
+    # --- files
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Writes `.npz` (everything; `load` reads it back) or `.png` (the overlay); returns the path.
+
+        A target that is a function is saved by name only. Raises FileError where the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix == ".png":
+            from borex.media.write import save_png
+
+            save_png(path, self.overlay())
+            return path
+        if path.suffix != ".npz":
+            raise FileError(f"cannot save an explanation as {path.name!r}; expected a name ending in .npz or .png")
+        text = {
+            "format": FORMAT, "trust": self.trust, "target": asdict(replace(self.target, function=None)),
+            "score": self.score, "evals": self.evals, "stop_reason": self.stop_reason, "history": self.history,
+            "check": None if self.check is None else asdict(self.check), "labels": self.labels,
+            "settings": self.record.settings.to_json(), "opening_at": self.record.opening_at, "before_check": self.record.before_check,
+        }  # fmt: skip
+        arrays = {
+            "saliency": self.saliency, "std": self.std, "initial": self.initial, "coverage": self.record.coverage,
+            "scores": self.record.scores, "points": self.record.points,
+        }  # fmt: skip
+        if self.record.initial is not None:
+            arrays["record_initial"] = self.record.initial
+        if self.media is not None:
+            arrays["media"] = self.media
+        try:
+            np.savez_compressed(path, json=np.array(json.dumps(text)), **arrays)  # type: ignore[arg-type]
+        except OSError as error:
+            raise FileError(
+                f"cannot write {path}: {error.strerror or error}; choose a folder you may write to"
+            ) from error
+        return path
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Explanation:
+        """Reads what `save` wrote as `.npz`; raises FileError where it is missing or something else."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            text = json.loads(str(arrays.pop("json")))
+            if text["format"] != FORMAT:
+                raise FileError(f"{path} has format {text['format']}; this version reads {FORMAT}. Update borex")
+            check = text["check"]
+            record = Record(
+                Settings.from_json(text["settings"]), arrays["coverage"], arrays["scores"], arrays["points"],
+                text["opening_at"], text["before_check"], arrays.get("record_initial"),
+            )  # fmt: skip
+            return cls(
+                saliency=arrays["saliency"], std=arrays["std"], initial=arrays["initial"],
+                trust=None if text["trust"] is None else tuple(text["trust"]), target=Target(**text["target"]),
+                score=text["score"], evals=text["evals"], stop_reason=text["stop_reason"],
+                history=tuple(text["history"]),
+                check=None if check is None else Check(**{**check, "shares": tuple(check["shares"])}),
+                record=record, labels=None if text["labels"] is None else tuple(text["labels"]),
+                media=arrays.get("media"),
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise FileError(f"there is no file {path}") from error
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(f"{path} is not an explanation saved by borex ({type(error).__name__}: {error})") from error
+
+
+def _middles(size: int, cells: int) -> np.ndarray:
+    """A pixel that surely belongs to each cell of an axis."""
+    return np.minimum(((np.arange(cells) + 0.5) * size / cells).astype(int), size - 1)

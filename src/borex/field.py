@@ -1,0 +1,262 @@
+"""The saliency field: a Gaussian process over the cells of a grid, told of masked queries as linear observations.
+
+A query shows the model a set of cells. It is described from the end that it is nearer to, the baseline (little is
+seen) or the whole input (little is hidden):
+
+    g(f(little seen))   = c_seen   + a . s_seen   + noise,     a: how much of each cell is seen
+    g(f(little hidden)) = c_hidden - a . s_hidden + noise,     a: how much of each cell is hidden
+
+`s_seen = s - d` and `s_hidden = s + d` are two correlated fields; `s`, their mean, is the saliency. `s = beta h + u`,
+where `h` is the initial map, standardised, and `u`, `d` are zero-mean GPs whose covariance is a product of Matérn 3/2
+over the axes. `g` is the log-odds. Everything is Gaussian and closed: this is Bayesian linear regression (Rasmussen &
+Williams 2006, chapter 2), and samples are drawn by pathwise conditioning (Wilson et al. 2020, eq. 10).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from borex.kernels import apply_product, axis_gram
+
+# Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
+WIDE = 5.0
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Of the field, for answers divided by their standard deviation; lengths in cells of the last axis.
+
+    `amplitude`: std of `u` in a cell, > 0. `contrast`: std of `d` over that of `u`, ≥ 0. `lengths`: one length scale
+    for each axis before the last two, then one for space. `noise`: std of the noise of (little seen, little hidden).
+    `trust`: std of the prior of beta.
+    """
+
+    amplitude: float
+    contrast: float
+    lengths: tuple[float, ...]
+    noise: tuple[float, float]
+    trust: float
+
+
+class Field:
+    """The posterior of the saliency of every cell, given masked queries and what the model answered."""
+
+    def __init__(self, grid: tuple[int, ...], extent: tuple[int, ...], initial: np.ndarray | None = None) -> None:
+        """`grid`: cells on each axis. `extent`: pixels on each axis; only proportions count. `initial`: the initial
+        map's mean in each cell `(*grid,)`, any scale; None or constant: flat."""
+        self.grid = grid
+        self.n_cells = int(np.prod(grid))
+        width = extent[-1] / grid[-1]
+        n_early = len(grid) - 2
+        # Time is counted in cells of its own axis: a frame and a pixel have no common unit.
+        self._at = [
+            (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / width)
+            for axis, (n, size) in enumerate(zip(grid, extent, strict=True))
+        ]
+        self._h: np.ndarray | None = None
+        if initial is not None:
+            h = np.asarray(initial, dtype=np.float64).ravel()
+            if h.std() > 1e-12 * max(1.0, float(np.abs(h).max())):
+                self._h = (h - h.mean()) / h.std()
+        self._rows = np.empty((0, self.n_cells))  # a, signed
+        self._hidden = np.empty(0, dtype=bool)
+        self._values = np.empty(0)
+        self.hyperparameters: Hyperparameters | None = None
+        self._forget()
+
+    # --- observations
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def observe(self, coverage: np.ndarray, values: np.ndarray) -> None:
+        """Adds queries: `coverage` `(n, *grid)`, the share of each cell that was seen, in [0, 1]; `values` `(n,)`, the
+        log-odds answered."""
+        seen = np.asarray(coverage, dtype=np.float64).reshape(len(values), -1)
+        hidden = seen.mean(axis=1) > 0.5
+        self._rows = np.concatenate([self._rows, np.where(hidden[:, None], seen - 1.0, seen)])
+        self._hidden = np.concatenate([self._hidden, hidden])
+        self._values = np.concatenate([self._values, np.asarray(values, dtype=np.float64)])
+
+    @property
+    def flat(self) -> bool:
+        """Whether every answer so far is the same, so that there is nothing to explain."""
+        return len(self) > 0 and bool(np.ptp(self._values) < 1e-9)
+
+    # --- what the posterior says
+
+    def mean(self) -> np.ndarray:
+        """Posterior mean of the saliency `(*grid,)`, in log-odds a cell."""
+        self._solve()
+        return (self._cross.T @ self._weights()).reshape(self.grid) * self._unit
+
+    def std(self) -> np.ndarray:
+        """Posterior standard deviation of the saliency `(*grid,)`, in log-odds a cell, ≥ 0."""
+        self._solve()
+        half = self._forward(self._cross)
+        variance = self._prior_variance() - np.einsum("nc,nc->c", half, half)
+        return np.sqrt(np.maximum(variance, 0.0)).reshape(self.grid) * self._unit
+
+    def trust(self) -> tuple[float, float] | None:
+        """Posterior mean and std of beta, in log-odds a cell for one standard deviation of the initial map; None where
+        the initial map is flat."""
+        if self._h is None:
+            return None
+        self._solve()
+        tau = self._hyper().trust
+        covariance = tau**2 * (self._rows @ self._h)
+        half = self._forward(covariance[:, None])
+        variance = max(tau**2 - float((half**2).sum()), 0.0)
+        return float(covariance @ self._weights()) * self._unit, float(np.sqrt(variance)) * self._unit
+
+    def samples(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` draws `(n, *grid)` of the saliency from its posterior, in log-odds a cell."""
+        self._solve()
+        hyper = self._hyper()
+        factors = [np.linalg.cholesky(gram + 1e-9 * np.eye(len(gram))) for gram in self._grams(hyper)]
+        normal = rng.standard_normal((2 * n, *self.grid))
+        fields = (hyper.amplitude * apply_product(factors, normal)).reshape(2, n, self.n_cells)
+        saliency, contrast = fields[0], hyper.contrast * fields[1]
+        if self._h is not None:
+            saliency = saliency + hyper.trust * rng.standard_normal((n, 1)) * self._h
+        answers = saliency @ self._rows.T + (contrast @ self._rows.T) * self._sign()
+        answers += (WIDE * rng.standard_normal((n, 2)))[:, self._hidden.astype(int)]
+        answers += rng.standard_normal(answers.shape) * self._noise(hyper)
+        residual = self._scaled() - answers
+        draws = saliency + self._backward(self._forward(residual.T)).T @ self._cross
+        return draws.reshape(n, *self.grid) * self._unit
+
+    def predict(self, coverage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation `(n,)` of the answer, noise included, to queries `(n, *grid)`, in log-odds."""
+        self._solve()
+        hyper = self._hyper()
+        other = self.with_hyperparameters()
+        other._rows, other._hidden, other._values = self._rows[:0], self._hidden[:0], self._values[:0]
+        other.observe(coverage, np.zeros(len(coverage)))
+        applied = other._applied(hyper)
+        cross = self._covariance(hyper, self._rows, applied, self._hidden, other._hidden, other._rows)
+        own = other._covariance(hyper, other._rows, applied, other._hidden, other._hidden, other._rows)
+        half = self._forward(cross)
+        variance = np.diag(own) + other._noise(hyper) ** 2 - (half**2).sum(axis=0)
+        mean = cross.T @ self._weights()
+        return mean * self._unit + self._centre, np.sqrt(np.maximum(variance, 0.0)) * self._unit
+
+    def evidence(self) -> float:
+        """Log marginal likelihood of the answers, scaled to unit variance (Rasmussen & Williams 2006, eq. 2.30)."""
+        self._solve()
+        half = self._half
+        return float(-0.5 * half @ half - np.log(np.diag(self._chol)).sum() - 0.5 * len(self) * np.log(2 * np.pi))
+
+    # --- hyperparameters
+
+    def fit(self, again: bool = False) -> None:
+        """Chooses the hyperparameters by evidence, from the answers so far. `again`: start the search from the last
+        choice, which is faster; otherwise the choice depends on the answers alone."""
+        from borex.evidence import fit_hyperparameters
+
+        self._forget()
+        self._centre = float(self._values.mean()) if len(self) else 0.0
+        self._unit = float(self._values.std()) if len(self) else 1.0
+        self._unit = self._unit if self._unit > 1e-9 else 1.0
+        self.hyperparameters = fit_hyperparameters(self, self.hyperparameters if again else None)
+
+    def with_hyperparameters(self, **changes: object) -> Field:
+        """The same field and observations under other hyperparameters."""
+        other = Field.__new__(Field)
+        other.__dict__.update(self.__dict__)
+        other.hyperparameters = replace(self._hyper(), **changes)  # type: ignore[arg-type]
+        other._forget(keep_scale=True)
+        return other
+
+    # --- linear algebra; everything below is in answers minus their centre, divided by their unit
+
+    def _forget(self, keep_scale: bool = False) -> None:
+        if not keep_scale:
+            self._centre, self._unit = 0.0, 1.0
+        self._chol = np.empty((0, 0))
+        self._cross = np.empty((0, self.n_cells))  # covariance of every observation with every cell's saliency
+        self._half = np.empty(0)
+
+    def _hyper(self) -> Hyperparameters:
+        if self.hyperparameters is None:
+            self.fit()
+        assert self.hyperparameters is not None
+        return self.hyperparameters
+
+    def _scaled(self) -> np.ndarray:
+        return (self._values - self._centre) / self._unit
+
+    def _sign(self) -> np.ndarray:
+        return np.where(self._hidden, 1.0, -1.0)
+
+    def _noise(self, hyper: Hyperparameters) -> np.ndarray:
+        return np.where(self._hidden, hyper.noise[1], hyper.noise[0])
+
+    def _grams(self, hyper: Hyperparameters) -> list[np.ndarray]:
+        lengths = (*hyper.lengths, hyper.lengths[-1])
+        return [axis_gram(at, at, length) for at, length in zip(self._at, lengths, strict=True)]
+
+    def _applied(self, hyper: Hyperparameters, start: int = 0) -> np.ndarray:
+        """`K a` of the observations from `start` on, `(n, cells)`."""
+        rows = self._rows[start:]
+        return apply_product(self._grams(hyper), rows.reshape(len(rows), *self.grid)).reshape(len(rows), -1)
+
+    def _prior_variance(self) -> np.ndarray:
+        u = np.full(self.n_cells, self._hyper().amplitude ** 2)
+        return u if self._h is None else u + (self._hyper().trust * self._h) ** 2
+
+    def _covariance(
+        self,
+        hyper: Hyperparameters,
+        rows: np.ndarray,
+        applied: np.ndarray,
+        hidden: np.ndarray,
+        other_hidden: np.ndarray,
+        other_rows: np.ndarray,
+    ) -> np.ndarray:
+        """Covariance without noise between observations with `rows` and others, of which `K a` is `applied`."""
+        same = hidden[:, None] == other_hidden[None, :]
+        contrast = hyper.contrast**2
+        covariance = hyper.amplitude**2 * (rows @ applied.T) * np.where(same, 1 + contrast, 1 - contrast)
+        covariance += np.where(same, WIDE**2, 0.0)
+        if self._h is not None:
+            covariance += hyper.trust**2 * np.outer(rows @ self._h, other_rows @ self._h)
+        return np.asarray(covariance)
+
+    def _solve(self) -> None:
+        """Brings the Cholesky factor up to date: the rows of new observations are appended (block Cholesky)."""
+        hyper = self._hyper()
+        old, n = len(self._cross), len(self)
+        if old == n:
+            return
+        from scipy.linalg import solve_triangular
+
+        applied = self._applied(hyper, old)
+        rows, hidden = self._rows, self._hidden
+        block = self._covariance(hyper, rows, applied, hidden, hidden[old:], rows[old:])
+        noise = self._noise(hyper)[old:] ** 2
+        below = solve_triangular(self._chol, block[:old], lower=True, check_finite=False) if old else block[:0]
+        corner = np.linalg.cholesky(block[old:] + np.diag(noise + 1e-9) - below.T @ below)
+        chol = np.zeros((n, n))
+        chol[:old, :old], chol[old:, :old], chol[old:, old:] = self._chol, below.T, corner
+        self._chol = chol
+        cross = hyper.amplitude**2 * applied
+        if self._h is not None:
+            cross += hyper.trust**2 * np.outer(rows[old:] @ self._h, self._h)
+        self._cross = np.concatenate([self._cross, cross])
+        self._half = self._forward(self._scaled()[:, None])[:, 0]
+
+    def _forward(self, right: np.ndarray) -> np.ndarray:
+        from scipy.linalg import solve_triangular
+
+        return np.asarray(solve_triangular(self._chol, right, lower=True, check_finite=False))
+
+    def _backward(self, right: np.ndarray) -> np.ndarray:
+        from scipy.linalg import solve_triangular
+
+        return np.asarray(solve_triangular(self._chol, right, lower=True, trans=1, check_finite=False))
+
+    def _weights(self) -> np.ndarray:
+        return self._backward(self._half)

@@ -1,0 +1,5 @@
+"""Initial maps made here; any other heat map is an array."""
+
+NAMES = ("rise",)
+
+__all__ = ["NAMES"]

@@ -1,0 +1,36 @@
+"""Covariances: Matérn 3/2 on each axis, products over axes.
+
+A product over axes never becomes one big matrix: it is applied one axis at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def matern32(distance: np.ndarray) -> np.ndarray:
+    """Matérn covariance with smoothness 3/2 and unit amplitude of distances in length scales, ≥ 0; in (0, 1].
+
+    Rasmussen & Williams 2006, eq. 4.17.
+    """
+    scaled = np.sqrt(3.0) * distance
+    return np.asarray((1.0 + scaled) * np.exp(-scaled))
+
+
+def axis_gram(at: np.ndarray, other: np.ndarray, length_scale: float) -> np.ndarray:
+    """Covariances `(len(at), len(other))` between two sets of positions on one axis, in the length scale's unit."""
+    return matern32(np.abs(at[:, None] - other[None, :]) / length_scale)
+
+
+def apply_product(grams: Sequence[np.ndarray], values: np.ndarray) -> np.ndarray:
+    """The Kronecker product of `grams`, each `(out, in)`, times each of `values` `(n, *ins)`: `(n, *outs)`."""
+    for axis, gram in enumerate(grams):
+        if axis == len(grams) - 1:
+            values = values @ gram.T
+        else:
+            before, size, after = values.shape[: axis + 1], values.shape[axis + 1], values.shape[axis + 2 :]
+            flat = gram @ values.reshape(-1, size, int(np.prod(after)))
+            values = flat.reshape(*before, len(gram), *after)
+    return values

@@ -1,0 +1,152 @@
+"""The two methods as the loop sees them: which masks next, here are the answers, what is the map."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from borex.field import Field
+from borex.masks import CellMasks, cell_means, spread
+from borex.published import Published
+from borex.queries import SobolBoxes, spread_shares, top_share
+from borex.settings import Settings
+
+ROUND = 20  # masks: half of them kept, the other half the same hidden
+BOX_SHARE = 0.3  # of the budget goes to Sobol boxes before the Thompson masks
+
+
+class Strategy(Protocol):
+    """What the loop needs of a method. Masks have the extent; answers come as log-odds (`links`) and as scores."""
+
+    @property
+    def flat(self) -> bool: ...
+
+    def ask(self, room: int) -> Any: ...
+
+    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray) -> None: ...
+
+    def note(self) -> dict[str, float] | None: ...
+
+    def posterior(self) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def trust(self) -> tuple[float, float] | None: ...
+
+    def points(self) -> np.ndarray: ...
+
+    def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None: ...
+
+
+class FieldStrategy:
+    """`method="field"`: Sobol boxes first, then Thompson masks, each kept and hidden."""
+
+    def __init__(self, settings: Settings, initial: np.ndarray | None, rng: np.random.Generator) -> None:
+        self._settings, self._rng = settings, rng
+        h = None if initial is None else cell_means(initial[None], settings.grid)[0]
+        self.field = Field(settings.grid, settings.extent, h)
+        self._boxes: SobolBoxes | None = None
+        self._asked: CellMasks | None = None
+        self._fitted_at = self._final_at = 0
+        self._last: np.ndarray | None = None
+
+    @property
+    def flat(self) -> bool:
+        return len(self.field) >= ROUND and self.field.flat
+
+    def ask(self, room: int) -> Any:
+        if self._asked is None:
+            n = min(ROUND, room) // 2
+            if n == 0:
+                return np.empty((0, *self._settings.extent), dtype=bool)
+            kept = self._box_cells(n) if self._wants_boxes() else self._thompson_cells(n)
+            self._asked = CellMasks(np.concatenate([kept, ~kept]), self._settings.extent)
+        return self._asked
+
+    def _wants_boxes(self) -> bool:
+        return len(self.field) < max(ROUND, BOX_SHARE * self._settings.max_evals) or self.field.flat
+
+    def _box_cells(self, n: int) -> np.ndarray:
+        if self._boxes is None:
+            self._boxes = SobolBoxes(self._settings.grid, self._settings.extent, self._rng)
+        return self._boxes.draw(n)
+
+    def _thompson_cells(self, n: int) -> np.ndarray:
+        return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
+
+    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray) -> None:
+        self.field.observe(coverage, links)
+        self._asked = None
+        if len(self.field) >= max(2 * ROUND, 2 * self._fitted_at):
+            self.field.fit(again=True)
+            self._fitted_at = len(self.field)
+
+    def note(self) -> dict[str, float] | None:
+        if len(self.field) < ROUND or self.field.flat:
+            return None
+        mean = self.field.mean().ravel()
+        ranks = np.argsort(np.argsort(mean)).astype(np.float64)
+        change = 1.0 if self._last is None else 1.0 - float(np.corrcoef(ranks, self._last)[0, 1])
+        self._last = ranks
+        return {"change": change}
+
+    def posterior(self) -> tuple[np.ndarray, np.ndarray]:
+        extent = self._settings.extent
+        if self.field.flat or len(self.field) < 2:
+            return np.zeros(extent), np.zeros(extent)
+        if self._final_at != len(self.field):
+            self.field.fit()
+            self._final_at = self._fitted_at = len(self.field)
+        return spread(self.field.mean()[None], extent)[0], spread(self.field.std()[None], extent)[0]
+
+    def trust(self) -> tuple[float, float] | None:
+        return None if self.field.flat or len(self.field) < 2 else self.field.trust()
+
+    def points(self) -> np.ndarray:
+        return np.empty((0, 0))
+
+    def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None:
+        self.field.observe(coverage, links)
+
+
+class PaperStrategy:
+    """`method="paper"`: one window a round, kept and hidden."""
+
+    def __init__(self, settings: Settings, initial: np.ndarray | None, rng: np.random.Generator) -> None:
+        self._extent = settings.extent
+        self._windows = Published(self._extent, np.zeros(self._extent) if initial is None else initial, rng)
+        self._asking = False
+
+    @property
+    def flat(self) -> bool:
+        return False
+
+    def ask(self, room: int) -> Any:
+        if room < 2:
+            return np.empty((0, *self._extent), dtype=bool)
+        self._asking = True
+        return self._windows.ask()
+
+    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray) -> None:
+        # Masks that are no windows (the untouched input, the check's) say nothing to a GP over windows.
+        if self._asking:
+            self._windows.tell(values)
+            self._asking = False
+
+    def note(self) -> dict[str, float] | None:
+        scores = self._windows.scores
+        return {"change": 1.0, "difference": float(scores[-1, 0] - scores[-1, 1])} if len(scores) else None
+
+    def posterior(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._windows.posterior()
+
+    def trust(self) -> tuple[float, float] | None:
+        return None
+
+    def points(self) -> np.ndarray:
+        return np.concatenate([self._windows.windows, self._windows.points], axis=1)
+
+    def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None:
+        n, half = len(points), points.shape[1] // 2
+        if n:
+            pairs = values[len(values) - 2 * n :].reshape(n, 2)
+            self._windows.observe(points[:, :half].astype(int), pairs, points[:, half:])

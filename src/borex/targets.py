@@ -1,0 +1,142 @@
+"""What is explained: one class, one class against another, or a function of the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from borex.blackbox import Output, probabilities
+from borex.errors import InputError, ModelOutputError, TargetError
+
+# Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
+CLIP = 1e-3
+
+TargetLike = int | str | tuple[Any, Any] | Callable[[np.ndarray], np.ndarray] | None
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """`log(p / (1 - p))` of probabilities clipped to [1e-3, 1 - 1e-3]: within ±6.9."""
+    p = np.clip(probability, CLIP, 1 - CLIP)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+@dataclass(frozen=True)
+class Target:
+    """The quantity that a heat map explains, a function of the model's scores.
+
+    `index`: the class; None for a function. `against`: the class it is set against, or None. `label`: what to call it.
+    """
+
+    index: int | None
+    label: str
+    against: int | None = None
+    function: Callable[[np.ndarray], np.ndarray] | None = field(default=None, repr=False, compare=False)
+
+    def value(self, scores: np.ndarray, output: Output = "auto") -> np.ndarray:
+        """What is reported, `(n,)`, for scores `(n, classes)`: the probability of the class; for a pair the difference
+        of the two probabilities; for a function what it returns."""
+        if self.function is not None:
+            value = np.asarray(self.function(np.asarray(scores)), dtype=np.float64)
+            if value.shape != (len(scores),) or not np.isfinite(value).all():
+                raise ModelOutputError(
+                    f"the target function returned shape {value.shape} for scores {scores.shape}; expected finite "
+                    f"values of shape ({len(scores)},)"
+                )
+            return value
+        p = probabilities(scores, output)
+        return p[:, self.index] - p[:, self.against] if self.against is not None else p[:, self.index]
+
+    def link(self, scores: np.ndarray, output: Output = "auto") -> np.ndarray:
+        """What the field is told, `(n,)`: the log-odds of the class; for a pair the difference of the two log-odds;
+        for a function its raw value."""
+        if self.function is not None:
+            return self.value(scores, output)
+        p = probabilities(scores, output)
+        odds = log_odds(p[:, self.index])
+        return odds - log_odds(p[:, self.against]) if self.against is not None else odds
+
+
+def find_target(
+    target: TargetLike | Target, scores: np.ndarray, labels: Sequence[str] | None = None, output: Output = "auto"
+) -> Target:
+    """The Target meant by `target`, given the scores `(1, classes)` of the untouched media.
+
+    None: the class with the largest score. An index, a label's text (its exact text, or one of its comma-separated
+    synonyms, or a part of exactly one label, letter case ignored), a pair `(a, b)` for a *against* b, or a function
+    from scores `(n, classes)` to `(n,)`. Raises TargetError where there is no such class.
+    """
+    if isinstance(target, Target):
+        return target
+    if callable(target):
+        found = Target(None, getattr(target, "__name__", "function"), function=target)
+        found.value(scores, output)
+        return found
+    p = probabilities(scores, output)
+    if isinstance(target, (tuple, list)):
+        if len(target) != 2:
+            raise TargetError(f"target is {target!r}; expected a class, or a pair (a, b) for a against b")
+        a, b = (_index(t, p.shape[1], labels) for t in target)
+        if a == b:
+            raise TargetError(f"target {target!r} sets a class against itself; expected two different classes")
+        return Target(a, f"{_name(a, labels)} against {_name(b, labels)}", against=b)
+    index = int(np.argmax(p[0])) if target is None else _index(target, p.shape[1], labels)
+    return Target(index, _name(index, labels))
+
+
+def _name(index: int, labels: Sequence[str] | None) -> str:
+    return labels[index] if labels is not None and index < len(labels) else f"class {index}"
+
+
+def _index(target: Any, classes: int, labels: Sequence[str] | None) -> int:
+    if isinstance(target, str):
+        return _index_of_label(target, labels)
+    if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
+        if np.ndim(target) > 0:
+            raise TargetError(
+                f"target has {np.size(target)} values; expected one class for one input. "
+                "Explain the inputs of a batch one by one"
+            )
+        raise TargetError(f"target is {target!r}; expected a class index, a label, a pair of them or a function")
+    if not 0 <= target < classes:
+        raise TargetError(f"target is class {target}; the model has classes 0 to {classes - 1}")
+    return int(target)
+
+
+def _index_of_label(text: str, labels: Sequence[str] | None) -> int:
+    if labels is None:
+        raise TargetError(
+            f"target is the label {text!r}, but the model's labels are not known; give a class index, or the labels to "
+            "the model's adapter"
+        )
+    wanted = text.strip().lower()
+    names = [label.lower() for label in labels]
+    if not wanted:
+        raise TargetError("target is an empty label; expected a class index or a label's text")
+    synonyms = [[part.strip() for part in name.split(",")] for name in names]
+    for matches in (
+        [i for i, name in enumerate(names) if name == wanted],
+        [i for i, parts in enumerate(synonyms) if parts[0] == wanted],
+        [i for i, parts in enumerate(synonyms) if wanted in parts],
+        [i for i, name in enumerate(names) if wanted in name],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            several = ", ".join(f"{i} {labels[i]!r}" for i in matches[:6])
+            raise TargetError(f"the label {text!r} fits {len(matches)} classes ({several}); give the index of one")
+    import difflib
+
+    close = difflib.get_close_matches(wanted, [part for parts in synonyms for part in parts], n=3)
+    hint = f"; close to it: {', '.join(map(repr, close))}" if close else ""
+    raise TargetError(f"no label of the model is {text!r}{hint}")
+
+
+def target_to_json(target: Target) -> dict[str, Any]:
+    """What `Explanation.save` writes of a target; a function cannot be written, only its name."""
+    return {"index": target.index, "label": target.label, "against": target.against}
+
+
+__all__ = ["CLIP", "InputError", "Target", "TargetLike", "find_target", "log_odds"]
