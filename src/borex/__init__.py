@@ -12,7 +12,8 @@ from borex.errors import (
     TargetError,
 )
 from borex.explanation import Explanation
-from borex.refine import Refiner, refine
+from borex.refine import refine
+from borex.refiner import Refiner
 
 __version__ = "0.1.0"
 

@@ -56,7 +56,7 @@ def unwrap(answer: Any) -> np.ndarray:
         return np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ModelOutputError(
-            f"the model returned {type(answer).__name__}, which is no array of scores; expected shape (batch, classes). "
+            f"the model returned {type(answer).__name__}, which is no array of scores; expected (batch, classes). "
             "Wrap it in a function that returns the scores."
         ) from error
 
@@ -128,8 +128,9 @@ class Asker:
         self.chunk = min(batch_size, bounded, model.max_batch or batch_size)
         self.evals = 0
 
-    def __call__(self, masks: np.ndarray) -> np.ndarray:
-        """Scores `(n, classes)` of the media seen through masks `(n, *extent)`; 1 = kept.
+    def __call__(self, masks: Any) -> np.ndarray:
+        """Scores `(n, classes)` of the media seen through masks `(n, *extent)`, 1 = kept: an array, or what gives one
+        for a slice.
 
         Raises ModelError with the number of the failing mask; `answered` on it holds the scores of those before.
         """

@@ -31,7 +31,7 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
     or, for less, from the length scales of `start`."""
     from borex.field import WIDE, Hyperparameters
 
-    chosen = np.unique(np.linspace(0, len(field) - 1, min(len(field), MAX_ANSWERS)).astype(int)) if len(field) else []
+    chosen = np.linspace(0, len(field) - 1, min(len(field), MAX_ANSWERS)).astype(int)
     rows, hidden, values = field._rows[chosen], field._hidden[chosen], field._scaled()[chosen]
     same = hidden[:, None] == hidden[None, :]
     fixed = np.where(same, WIDE**2, 0.0)
@@ -89,8 +89,8 @@ def _minimise(
 def negative_log_density(
     theta: np.ndarray, gram: np.ndarray, sign: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise of
-    little hidden), up to a constant; and its gradient."""
+    """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise
+    of little hidden), up to a constant; and its gradient."""
     from scipy.linalg.lapack import dpotrf, dpotri
 
     amplitude, contrast, seen, hid = np.exp(2 * theta)

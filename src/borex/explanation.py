@@ -38,7 +38,8 @@ class Check:
 @dataclass(frozen=True)
 class Record:
     """Everything that was asked and answered: the seen share of each cell `(n, *grid)`, the scores of every class
-    `(n, classes)`, the windows of `paper`, where the two sides of the check begin (-1: none), the initial map at the masks' extent."""
+    `(n, classes)`, the windows of `paper`, where the two sides of the check begin (-1: none), the initial map at
+    the masks' extent."""
 
     settings: Settings
     coverage: np.ndarray
@@ -97,7 +98,7 @@ class Explanation:
     def for_target(self, target: TargetLike | Target) -> Explanation:
         """The explanation of another class, of one class against another, or of a function of the scores, from the same
         evaluations: nothing is asked of the model."""
-        from borex.refine import replay
+        from borex.refiner import replay
 
         refiner = replay(self.record, target, self.labels)
         refiner.stop_reason = self.stop_reason
@@ -188,7 +189,8 @@ class Explanation:
             "format": FORMAT, "trust": self.trust, "target": asdict(replace(self.target, function=None)),
             "score": self.score, "evals": self.evals, "stop_reason": self.stop_reason, "history": self.history,
             "check": None if self.check is None else asdict(self.check), "labels": self.labels,
-            "settings": self.record.settings.to_json(), "opening_at": self.record.opening_at, "before_check": self.record.before_check,
+            "settings": self.record.settings.to_json(), "opening_at": self.record.opening_at,
+            "before_check": self.record.before_check,
         }  # fmt: skip
         arrays = {
             "saliency": self.saliency, "std": self.std, "initial": self.initial, "coverage": self.record.coverage,

@@ -57,4 +57,4 @@ def rise(
 ) -> np.ndarray:
     """The heat map of `n` masks for class `target` of a model that answers in probabilities."""
     masks = RiseMasks(n, extent, rng, p=p)
-    return masks.heat_map(asker(masks)[:, target])  # type: ignore[arg-type]
+    return masks.heat_map(asker(masks)[:, target])

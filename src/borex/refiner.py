@@ -1,0 +1,295 @@
+"""The loop, driven from outside: `masks = refiner.ask()`, `refiner.tell(masks, scores)`, `refiner.result()`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from borex.blackbox import OUTPUTS, Output, probabilities
+from borex.errors import BudgetError, InputError
+from borex.explanation import Check, Explanation, Record
+from borex.layout import checked_initial, resize
+from borex.masks import cell_means
+from borex.queries import top_share
+from borex.settings import METHODS, Settings
+from borex.strategies import FieldStrategy, PaperStrategy, Strategy
+from borex.targets import Target, TargetLike, find_target
+from borex.threads import one_thread
+
+CHECK_SHARES = np.array([0.05, 0.15, 0.4])  # of the pixels, at which the never-worse check compares two maps
+MIN_EVALS = 20
+
+
+class Refiner:
+    """Refines one heat map: asks for masks, is told scores, gives the explanation. The only object that changes.
+
+    Its state is (settings, initial map, observations); all of it is kept whatever happens to the model.
+    """
+
+    def __init__(
+        self,
+        extent: tuple[int, ...],
+        initial: np.ndarray | None = None,
+        *,
+        target: TargetLike | Target = None,
+        method: str = "field",
+        max_evals: int = 200,
+        output: Output = "auto",
+        labels: Any = None,
+        seed: int = 0,
+        grid: tuple[int, ...] | None = None,
+        tolerance: float | None = None,
+    ) -> None:
+        """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
+        None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
+        on each axis; None: 28 x 28, or 8 x 14 x 14. `tolerance`: stop when the ranking of the map changes by less in
+        two successive rounds (1 - Spearman's correlation); 0: only at the budget.
+        Raises InputError (BudgetError for a budget that is too small) before anything is asked.
+        """
+        self.extent = tuple(int(size) for size in extent)
+        if len(self.extent) < 2 or min(self.extent) < 1 or int(np.prod(self.extent)) < 2:
+            raise InputError(f"the extent is {extent}; expected (H, W) or (T, H, W) with at least two pixels")
+        if method not in METHODS:
+            raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+        if output not in OUTPUTS:
+            raise InputError(f"output is {output!r}; expected one of {', '.join(map(repr, OUTPUTS))}")
+        if isinstance(max_evals, bool) or not isinstance(max_evals, (int, np.integer)) or max_evals < MIN_EVALS:
+            raise BudgetError(
+                f"max_evals is {max_evals!r}; expected a whole number, at least {MIN_EVALS}. 200 is usual"
+            )
+        self.settings = Settings.of(self.extent, method, int(max_evals), output, int(seed), grid, tolerance)
+        self.labels = labels
+        self.initial = None if initial is None else resize(checked_initial(initial, self.extent), self.extent)
+        self._ranks_something = self.initial is not None and float(np.ptp(self.initial)) > 0
+        rng = np.random.default_rng(self.settings.seed)
+        self._strategy: Strategy = (
+            FieldStrategy(self.settings, self.initial, rng)
+            if method == "field"
+            else PaperStrategy(self.settings, self.initial, rng)
+        )
+        self._wanted = target
+        self.target: Target | None = target if isinstance(target, Target) else None
+        self.coverage = np.empty((0, *self.settings.grid), dtype=np.float32)
+        self.scores = np.empty((0, 0))
+        self.score: float | None = None
+        self.history: list[dict[str, float]] = []
+        self.stop_reason: str | None = None
+        self._opening_at = -1  # where the answers to the opening begin: -1 not asked, then the number of evaluations
+        self._opened = False
+        self._before_check = -1
+        self._check_maps: np.ndarray | None = None
+
+    @property
+    def evals(self) -> int:
+        """How many model inputs have been answered."""
+        return len(self.scores)
+
+    # --- ask
+
+    def ask(self) -> Any:
+        """The masks to show next, an array (or what `np.asarray` makes one) `(n, *extent)`, 1 = kept; empty when done.
+
+        Asking again without telling gives the same masks. The first is the untouched input, the second hides all.
+        """
+        if self.stop_reason is not None:
+            return np.empty((0, *self.extent), dtype=bool)
+        room = self.settings.max_evals - self.evals - self._reserve()
+        if not self._opened:
+            self._opening_at = self.evals
+            return self._opening()
+        if room > 0 and not self._settled():
+            with one_thread():
+                masks = self._strategy.ask(room)
+            if len(masks):
+                return masks
+        if self._ranks_something and self._check_maps is None:
+            self._check_maps = self._posterior()[0]
+            self._before_check = self.evals
+            return self._tops(self._check_maps)
+        self.stop_reason = self.stop_reason or self._reason(room)
+        return np.empty((0, *self.extent), dtype=bool)
+
+    def _opening(self) -> np.ndarray:
+        """The two ends, and the initial map's side of the check, which is data like any other."""
+        seen = self.coverage.reshape(len(self.coverage), int(np.prod(self.settings.grid)))
+        ends = [np.full((1, *self.extent), end) for end in (True, False) if not (seen == end).all(axis=1).any()]
+        tops = [self._tops(self.initial)] if self._ranks_something else []
+        return np.concatenate([*ends, *tops, np.empty((0, *self.extent), dtype=bool)])
+
+    def _reserve(self) -> int:
+        """Evaluations kept back for the refined map's side of the check."""
+        return 2 * len(CHECK_SHARES) if self._ranks_something and self._check_maps is None else 0
+
+    def _tops(self, heat_map: np.ndarray | None) -> np.ndarray:
+        """The top shares of a heat map, kept and then hidden."""
+        assert heat_map is not None
+        top = top_share(np.stack([heat_map] * len(CHECK_SHARES)), CHECK_SHARES)
+        return np.concatenate([top, ~top])
+
+    def _settled(self) -> bool:
+        if self._strategy.flat:
+            return True
+        changes = [entry["change"] for entry in self.history[-2:]]
+        return self.settings.tolerance > 0 and len(changes) == 2 and max(changes) < self.settings.tolerance
+
+    def _reason(self, room: int) -> str:
+        if self._strategy.flat:
+            return "the model's answer does not depend on what is hidden"
+        if room > 0 and self._settled():
+            return f"the ranking changed by less than {self.settings.tolerance:g} in two successive rounds"
+        return f"the budget of {self.settings.max_evals} evaluations is spent"
+
+    # --- tell
+
+    def tell(self, masks: Any, scores: Any) -> None:
+        """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
+        or `(n,)` for a model with one output. Masks that were never asked for are data as well."""
+        scores = np.asarray(scores, dtype=np.float64)
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        if scores.ndim != 2 or len(scores) != len(masks) or tuple(masks.shape[1:]) != self.extent:
+            raise InputError(
+                f"told masks of shape {tuple(masks.shape)} and scores of shape {scores.shape}; expected "
+                f"(n, {', '.join(map(str, self.extent))}) and (n, classes)"
+            )
+        if self.evals and scores.shape[1] != self.scores.shape[1]:
+            raise InputError(f"told scores of {scores.shape[1]} classes; before it were {self.scores.shape[1]}")
+        if not np.isfinite(scores).all():
+            bad = int(np.argmax(~np.isfinite(scores).all(axis=1)))
+            raise InputError(f"told NaN or Inf for mask {self.evals + bad}; expected finite scores")
+        if not len(masks):
+            return
+        coverage = self._coverage(masks)
+        self._find_target(coverage, scores)
+        assert self.target is not None
+        checking = self._check_maps is not None
+        if self._opening_at == self.evals and not self._opened:
+            self._opened = True
+            self._opening_at += len(masks) - (2 * len(CHECK_SHARES) if self._ranks_something else 0)
+        first = self.evals
+        self.coverage = np.concatenate([self.coverage, coverage.astype(np.float32)])
+        self.scores = np.concatenate([self.scores.reshape(first, scores.shape[1]), scores])
+        if checking:
+            return
+        with one_thread():
+            self._strategy.tell(coverage, self._links(scores), self._values(scores))
+            self._note()
+
+    def _coverage(self, masks: Any) -> np.ndarray:
+        kept = getattr(masks, "kept", None)
+        if kept is not None and kept.shape[1:] == self.settings.grid:
+            return np.asarray(kept, dtype=np.float32)
+        step = max(1, 2**24 // int(np.prod(self.extent)))
+        parts = [masks[i : i + step] for i in range(0, len(masks), step)]
+        return np.concatenate([cell_means(np.asarray(part, dtype=np.float32), self.settings.grid) for part in parts])
+
+    def _find_target(self, coverage: np.ndarray, scores: np.ndarray) -> None:
+        if self.score is not None:
+            return
+        whole = np.flatnonzero(coverage.reshape(len(coverage), -1).min(axis=1) >= 1)
+        if not len(whole) and self.target is None and self._wanted is None:
+            raise InputError(
+                "the first masks told do not include the untouched input (a mask of ones), so the class to explain is "
+                "not known; tell that mask first, or give target="
+            )
+        at = scores[whole[:1]] if len(whole) else scores[:1]
+        if self.settings.output == "auto" and not callable(self._wanted):
+            probabilities(scores, "auto")  # an ambiguous output is an error now, not midway
+        self.target = find_target(self.target or self._wanted, at, self.labels, self.settings.output)
+        if len(whole):
+            self.score = float(self._values(at)[0])
+
+    def _links(self, scores: np.ndarray) -> np.ndarray:
+        assert self.target is not None
+        return self.target.link(scores, self._output(scores))
+
+    def _values(self, scores: np.ndarray) -> np.ndarray:
+        assert self.target is not None
+        return self.target.value(scores, self._output(scores))
+
+    def _output(self, scores: np.ndarray) -> Output:
+        """Found once, from everything told so far: a single batch of logits may happen to lie in [0, 1]."""
+        if self.settings.output != "auto" or (self.target is not None and self.target.function is not None):
+            return self.settings.output
+        known = self.scores if self.evals else scores
+        outside = known.min() < -1e-6 or known.max() > 1 + 1e-6 or scores.min() < -1e-6 or scores.max() > 1 + 1e-6
+        return "logits" if outside else "probabilities"
+
+    def _note(self) -> None:
+        """One line of history: how much the ranking of the cells changed, and how unsure the map still is."""
+        entry = self._strategy.note()
+        if entry is not None:
+            self.history.append({"evals": float(self.evals), **entry})
+
+    # --- result
+
+    def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
+        with one_thread():
+            return self._strategy.posterior()
+
+    def result(self) -> Explanation:
+        """The explanation from everything told so far; maps have the extent of the masks. Can be called at any time
+        after the first answers, and again."""
+        if self.target is None or not self.evals:
+            raise InputError("nothing has been told yet; there is no result before the first answers")
+        saliency, std = self._posterior() if self._check_maps is None else (self._check_maps, None)
+        if std is None:
+            std = self._posterior()[1]
+        with one_thread():
+            trust = self._strategy.trust()
+        check = self._checked()
+        if check is not None and check.chosen == "initial":
+            assert self.initial is not None
+            saliency = self.initial
+        flat = self.initial if self.initial is not None else np.zeros(self.extent)
+        return Explanation(
+            saliency=saliency.astype(np.float32),
+            std=std.astype(np.float32),
+            initial=flat.astype(np.float32),
+            trust=trust,
+            target=self.target,
+            score=float("nan") if self.score is None else self.score,
+            evals=self.evals,
+            stop_reason=self.stop_reason or "not finished",
+            history=tuple(self.history),
+            check=check,
+            record=Record(
+                self.settings,
+                self.coverage,
+                self.scores,
+                self._strategy.points(),
+                self._opening_at,
+                self._before_check,
+                self.initial,
+            ),
+            labels=tuple(self.labels) if self.labels is not None else None,
+        )
+
+    def _checked(self) -> Check | None:
+        n = 2 * len(CHECK_SHARES)
+        if self._check_maps is None or self.evals < self._before_check + n:
+            return None
+        half = len(CHECK_SHARES)
+        initial = self._values(self.scores[self._opening_at : self._opening_at + n])
+        refined = self._values(self.scores[self._before_check : self._before_check + n])
+        scores = [float((v[:half] - v[half:]).mean()) for v in (initial, refined)]
+        chosen = "refined" if scores[1] >= scores[0] else "initial"
+        return Check(tuple(map(float, CHECK_SHARES)), scores[0], scores[1], chosen)
+
+
+def replay(record: Record, target: TargetLike | Target, labels: Any = None) -> Refiner:
+    """A Refiner that has been told everything in a record, for another target; it asks nothing more."""
+    s = record.settings
+    refiner = Refiner(
+        s.extent, record.initial, target=target, method=s.method, max_evals=s.max_evals, output=s.output,
+        labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance,
+    )  # fmt: skip
+    refiner._find_target(record.coverage[:1], record.scores[:1])
+    refiner.scores, refiner.coverage = record.scores, record.coverage
+    n = record.before_check if record.before_check >= 0 else len(record.scores)
+    values, links = refiner._values(record.scores[:n]), refiner._links(record.scores[:n])
+    refiner._strategy.replay(record.coverage[:n], links, values, record.points)
+    if record.before_check >= 0:
+        refiner._check_maps = refiner._strategy.posterior()[0]
+        refiner._before_check, refiner._opening_at = record.before_check, record.opening_at
+    return refiner
