@@ -21,4 +21,4 @@ def _controller() -> Any:
 
 def one_thread() -> AbstractContextManager[Any]:
     """A context in which BLAS runs on one thread; whatever was set before is restored."""
-    return _controller().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+    return _controller().limit(limits=1, user_api="blas")
