@@ -87,8 +87,7 @@ class Explanation:
             if values.shape == extent:
                 return values
             if coarse:
-                picks = np.ix_(*(_middles(size, cells) for size, cells in zip(values.shape, grid, strict=True)))
-                return np.ascontiguousarray(spread(values[picks][None], extent)[0])
+                return np.ascontiguousarray(spread(_cells(values, grid)[None], extent)[0])
             return resize(values, extent, np.float32)
 
         chose_initial = self.check is not None and self.check.chosen == "initial"
@@ -115,7 +114,22 @@ class Explanation:
         """The media under its heat map, uint8 RGB `(*extent, 3)`; `limits`: saliency of the colours' two ends."""
         from borex.media.write import overlay
 
-        return overlay(self._media(media), self.saliency, limits=limits)
+        return overlay(self._media(media), self._smooth(self.saliency), limits=limits)
+
+    def panel(self, media: np.ndarray | None = None, max_side: int = 480) -> np.ndarray:
+        """An image, its initial map unless that is flat, the refined map and its standard deviation side by side, uint8
+        RGB `(H, W, 3)`; `max_side`: pixels along the longer side of each, at most."""
+        from borex.media.write import overlay, panel, picture
+
+        shown = picture(self._media(media), max_side)
+        if shown.ndim != 3:
+            raise InputError(
+                f"a panel shows an image; this explains media of extent {self.saliency.shape}. Use overlay()"
+            )
+        maps = {"initial map": self.initial, "refined map": self._smooth(self.saliency), "std": self._smooth(self.std)}
+        if np.ptp(self.initial) == 0:
+            del maps["initial map"]
+        return panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *maps])
 
     def plot(self) -> Any:
         """A matplotlib figure: input, initial map, refined map, standard deviation, history."""
@@ -124,7 +138,8 @@ class Explanation:
         curve = np.array([(entry["evals"], entry["change"]) for entry in self.history]).reshape(-1, 2)
         flat = float(np.ptp(self.initial)) == 0
         return figure(
-            self._media(None), None if flat else self.initial, self.saliency, self.std, self.title(),
+            self._media(None), None if flat else self.initial, self._smooth(self.saliency), self._smooth(self.std),
+            self.title(),
             curve if len(curve) > 1 else None, "change of ranking",
         )  # fmt: skip
 
@@ -151,6 +166,14 @@ class Explanation:
             raise InputError("this explanation came from a Refiner and holds no media; give it: overlay(media)")
         return media
 
+    def _smooth(self, values: np.ndarray) -> np.ndarray:
+        """A map as pictures show it: one value a cell is interpolated, anything else stays as it is."""
+        from borex.media.write import smooth
+
+        grid = self.record.settings.grid
+        at_pixels = values is self.saliency and self.check is not None and self.check.chosen == "initial"
+        return values if at_pixels or self.record.settings.method != "field" else smooth(_cells(values, grid))
+
     def _repr_html_(self) -> str:
         import base64
         import html
@@ -158,14 +181,9 @@ class Explanation:
         text = html.escape(self.summary()).replace("\n", "<br>")
         if self.media is None or self.saliency.ndim != 2:
             return f"<p>{text}</p>"
-        from borex.media.write import colours, panel, picture, png
+        from borex.media.write import png
 
-        shown = picture(self.media, max_side=320)
-        maps = [resize(m, shown.shape[:2], np.float32) for m in (self.saliency, self.std)]
-        from borex.media.write import overlay
-
-        drawn = panel([shown, overlay(shown, maps[0]), colours(maps[1])], ["input", "refined", "std"])
-        data = base64.b64encode(png(drawn)).decode()
+        data = base64.b64encode(png(self.panel(max_side=320))).decode()
         return (
             f'<figure><img alt="heat map" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
         )
@@ -237,6 +255,11 @@ class Explanation:
             if isinstance(error, FileError):
                 raise
             raise FileError(f"{path} is not an explanation saved by borex ({type(error).__name__}: {error})") from error
+
+
+def _cells(values: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
+    """The values `(*grid)` of cells from a map that has one value in each of them."""
+    return values[np.ix_(*(_middles(size, cells) for size, cells in zip(values.shape, grid, strict=True)))]
 
 
 def _middles(size: int, cells: int) -> np.ndarray:
