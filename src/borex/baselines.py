@@ -40,17 +40,18 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
         value = baseline
         said = "the baseline is"
     try:
-        value = np.broadcast_to(np.asarray(value, dtype=np.float64), media.shape)
+        value = np.asarray(value)
+        value = np.broadcast_to(value if value.dtype.kind == "f" else value.astype(np.float64), media.shape)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{said} {type(value).__name__} of shape {np.shape(value)}; expected a number or an array that broadcasts "
             f"to the media's shape {media.shape} (channels last)"
         ) from error
-    if not np.isfinite(value).all():
+    if not np.isfinite(value.min()) or not np.isfinite(value.max()):
         raise InputError(f"{said} an array with NaN or Inf; expected finite values in the media's range")
     if media.dtype.kind in "iu":
         limits = np.iinfo(media.dtype)
-        value = np.clip(np.rint(value), limits.min, limits.max)
+        value = np.rint(value).clip(limits.min, limits.max)
     return value.astype(media.dtype)
 
 
@@ -63,13 +64,18 @@ def _named(name: str, media: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
 
 
 def box_blur(media: np.ndarray, share: float) -> np.ndarray:
-    """Media `(*extent, channels)` averaged, float64, over a box of `share` of the shorter of its last two axes of
-    extent, in [0, 1]; the borders are mirrored."""
+    """Media `(*extent, channels)` averaged, in floats, over a square box in space, the last two axes of the extent:
+    `share`, in [0, 1], of the shorter of them, at least 3 pixels; the borders are mirrored."""
     from scipy.ndimage import uniform_filter1d
 
-    height, width = media.shape[-3], media.shape[-2]
-    size = max(1, round(share * min(height, width)) | 1)
-    blurred = media.astype(np.float64)
-    for axis in (-3, -2):
-        blurred = uniform_filter1d(blurred, size, axis=axis, mode="mirror")
-    return np.asarray(blurred)
+    # An axis of one pixel has no shapes to take, and a box of one pixel would take none.
+    sides = [size for size in media.shape[-3:-1] if size > 1]
+    size = max(3, round(share * min(sides, default=1)) | 1)
+    wide = media.dtype.itemsize > (4 if media.dtype.kind == "f" else 2)
+    blurred = np.empty(media.shape, dtype=np.float64 if wide else np.float32)
+    for channel in range(media.shape[-1]):  # one at a time: the steps in between stay small
+        values = media[..., channel].astype(blurred.dtype)
+        for axis in (-2, -1):
+            values = uniform_filter1d(values, size, axis=axis, mode="mirror")
+        blurred[..., channel] = values
+    return blurred

@@ -121,8 +121,8 @@ class Asker:
 
     def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: int = 32) -> None:
         """`media`, `baseline`: `(*extent, channels)` of one dtype. `batch_size`: inputs in one call of the model."""
-        if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}; expected at least 1")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise InputError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
         self.model, self.media, self.baseline = model, media, baseline
         bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
         self.chunk = min(batch_size, bounded, model.max_batch or batch_size)

@@ -13,9 +13,21 @@
 Each message says what was expected, what came and what to do.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from borex.refiner import Refiner
+
 
 class BorexError(Exception):
-    """Base of every exception that BOREx raises on purpose."""
+    """Base of every exception that BOREx raises on purpose.
+
+    `refiner`: after an error in the middle of `refine`, the Refiner with everything that was answered before.
+    """
+
+    refiner: Refiner | None = None
 
 
 class InputError(BorexError, ValueError):

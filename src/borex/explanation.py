@@ -38,15 +38,15 @@ class Check:
 @dataclass(frozen=True)
 class Record:
     """Everything that was asked and answered: the seen share of each cell `(n, *grid)`, the scores of every class
-    `(n, classes)`, the windows of `paper`, where the two sides of the check begin (-1: none), the initial map at
-    the masks' extent."""
+    `(n, classes)`, the windows of `paper`, where the answers to the initial and to the refined map's side of the check
+    begin (-1: none), the initial map at the masks' extent."""
 
     settings: Settings
     coverage: np.ndarray
     scores: np.ndarray
     points: np.ndarray
-    opening_at: int
-    before_check: int
+    initial_at: int
+    check_at: int
     initial: np.ndarray | None
 
 
@@ -96,17 +96,15 @@ class Explanation:
 
     def for_target(self, target: TargetLike | Target) -> Explanation:
         """The explanation of another class, of one class against another, or of a function of the scores, from the same
-        evaluations: nothing is asked of the model."""
+        evaluations: nothing is asked of the model. It has no rounds of its own: its history is empty."""
         from borex.refiner import replay
 
-        refiner = replay(self.record, target, self.labels)
+        refiner = replay(self.record, self.target, target, self.labels)
         refiner.stop_reason = self.stop_reason
         other = refiner.result()
         if self.media is None:
-            return replace(other, evals=self.evals)
-        return replace(other, evals=self.evals).at(
-            self.media, self.initial if self.record.initial is not None else None
-        )
+            return other
+        return other.at(self.media, self.initial if self.record.initial is not None else None)
 
     # --- pictures
 
@@ -207,8 +205,8 @@ class Explanation:
             "format": FORMAT, "trust": self.trust, "target": asdict(replace(self.target, function=None)),
             "score": self.score, "evals": self.evals, "stop_reason": self.stop_reason, "history": self.history,
             "check": None if self.check is None else asdict(self.check), "labels": self.labels,
-            "settings": self.record.settings.to_json(), "opening_at": self.record.opening_at,
-            "before_check": self.record.before_check,
+            "settings": self.record.settings.to_json(), "initial_at": self.record.initial_at,
+            "check_at": self.record.check_at,
         }  # fmt: skip
         arrays = {
             "saliency": self.saliency, "std": self.std, "initial": self.initial, "coverage": self.record.coverage,
@@ -238,7 +236,7 @@ class Explanation:
             check = text["check"]
             record = Record(
                 Settings.from_json(text["settings"]), arrays["coverage"], arrays["scores"], arrays["points"],
-                text["opening_at"], text["before_check"], arrays.get("record_initial"),
+                text["initial_at"], text["check_at"], arrays.get("record_initial"),
             )  # fmt: skip
             return cls(
                 saliency=arrays["saliency"], std=arrays["std"], initial=arrays["initial"],
@@ -251,9 +249,9 @@ class Explanation:
             )  # fmt: skip
         except FileNotFoundError as error:
             raise FileError(f"there is no file {path}") from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            if isinstance(error, FileError):
-                raise
+        except FileError:
+            raise
+        except Exception as error:  # damaged archives fail in zip, zlib and NumPy alike
             raise FileError(f"{path} is not an explanation saved by borex ({type(error).__name__}: {error})") from error
 
 

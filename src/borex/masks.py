@@ -27,7 +27,9 @@ def masked(media: np.ndarray, baseline: np.ndarray, masks: np.ndarray) -> np.nda
     m = masks[..., None]
     if masks.dtype == bool:
         return np.asarray(np.where(m, media, baseline))
-    copies = m * (media.astype(np.float32) - baseline) + baseline
+    # Float32 holds every integer of up to 24 bits; wider media needs more.
+    real = np.float32 if media.dtype.itemsize <= (4 if media.dtype.kind == "f" else 2) else np.float64
+    copies = m.astype(real, copy=False) * (media.astype(real) - baseline) + baseline
     if media.dtype.kind in "iu":
         np.rint(copies, out=copies)
     return np.asarray(copies.astype(media.dtype, copy=False))
@@ -48,21 +50,16 @@ def boxes(lower: np.ndarray, upper: np.ndarray, extent: tuple[int, ...]) -> np.n
     return inside
 
 
-def cell_edges(size: int, cells: int) -> np.ndarray:
-    """The `cells + 1` pixel positions, in [0, size], at which an axis is cut into cells of equal width (float)."""
-    return np.linspace(0.0, size, cells + 1)
-
-
-def axis_coverage(size: int, cells: int) -> np.ndarray:
-    """Matrix `(cells, size)`: the share of each cell that each pixel of an axis makes up; rows sum to 1."""
-    edges = cell_edges(size, cells)
-    at = np.arange(size)
-    overlap = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
-    return np.clip(overlap, 0.0, None) / (size / cells)
+def cell_of_pixel(size: int, cells: int) -> np.ndarray:
+    """For each pixel of an axis the cell that its middle lies in, integers `(size,)` in [0, cells)."""
+    return np.minimum(((np.arange(size) + 0.5) * cells / size).astype(int), cells - 1)
 
 
 def cell_means(values: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
-    """Means `(n, *grid)` of `values` `(n, *extent)` over each cell of the grid; any sizes, exact for partial pixels."""
+    """Means `(n, *grid)` of `values` `(n, *extent)` over the pixels of each cell; at least one pixel a cell.
+
+    A pixel belongs to the one cell that its middle lies in, so this undoes `spread`, to the last bit for 0 and 1.
+    """
     means = values.astype(np.float64) if values.dtype != np.float32 else values
     for axis, cells in enumerate(grid):
         size = means.shape[axis + 1]
@@ -70,14 +67,10 @@ def cell_means(values: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
             shape = (*means.shape[: axis + 1], cells, size // cells, *means.shape[axis + 2 :])
             means = means.reshape(shape).mean(axis=axis + 2)
         else:
-            weights = axis_coverage(size, cells).astype(means.dtype)
-            means = np.moveaxis(np.tensordot(means, weights, axes=(axis + 1, 1)), -1, axis + 1)
+            belongs = (np.arange(cells)[:, None] == cell_of_pixel(size, cells)).astype(means.dtype)
+            means = np.tensordot(means, belongs, axes=(axis + 1, 1)) / belongs.sum(axis=1)
+            means = np.moveaxis(means, -1, axis + 1)
     return means
-
-
-def cell_of_pixel(size: int, cells: int) -> np.ndarray:
-    """For each pixel of an axis the cell that its middle lies in, integers `(size,)` in [0, cells)."""
-    return np.minimum(((np.arange(size) + 0.5) * cells / size).astype(int), cells - 1)
 
 
 def spread(values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:

@@ -8,12 +8,12 @@ import numpy as np
 
 from borex.baselines import Baseline, baseline_of
 from borex.blackbox import Asker, Output
-from borex.errors import InputError, ModelError
+from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
 from borex.layout import checked_initial, resize_media, to_channels_last
 from borex.refiner import Refiner
 from borex.settings import METHODS
-from borex.targets import Target, TargetLike, find_target
+from borex.targets import Target, TargetLike
 
 # An initial map that makes evaluations may spend this share of the budget, and no more than so many.
 INITIAL_SHARE, INITIAL_EVALS = 0.25, 100
@@ -51,6 +51,7 @@ def refine(
     Raises InputError and its kin before the model is asked where that is possible; a ModelError midway carries the
     Refiner with everything observed so far as its `refiner`.
     """
+    from borex.heatmaps import NAMES
     from borex.models import as_model
 
     box = as_model(model, output=output)
@@ -64,57 +65,60 @@ def refine(
     working = resize_media(shown, box.extent or extent)
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    default = "mean" if method == "paper" else "blur"
-    hiding = baseline_of(default if baseline is None else baseline, working, box.mean)
+    usual = "mean" if method == "paper" else "blur"
+    hiding = baseline_of(usual if baseline is None else baseline, working, box.mean)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
         "seed": seed,
     }  # fmt: skip
     named = isinstance(initial, str)
+    if named and initial not in NAMES:
+        raise InputError(
+            f"initial is {initial!r}; expected a heat map, one of the names {', '.join(map(repr, NAMES))}, or None "
+            "(flat). A file is read with borex.media.read.read_map(path)"
+        )
     given = None if initial is None or named else checked_initial(initial, extent)
     refiner = Refiner(working.shape[:-1], given, **options)
-    if named:
-        refiner = _from_named(initial, refiner, asker, options)
     with _bar(progress, max_evals) as bar:
-        while len(masks := refiner.ask()):
-            _answer(refiner, asker, masks)
-            bar.update(len(masks))
+        try:
+            if named:
+                refiner = _from_rise(refiner, asker, options, bar)
+            while len(masks := refiner.ask()):
+                refiner.tell(masks, _answers(refiner, asker, masks, bar))
+        except BorexError as error:
+            error.refiner = refiner
+            raise
     return refiner.result().at(shown, given)
 
 
-def _answer(refiner: Refiner, asker: Asker, masks: Any) -> None:
+def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any) -> np.ndarray:
+    """The scores under masks; where the model fails, the refiner is told what was answered before."""
     try:
         scores = asker(masks)
-    except ModelError as error:
+    except BorexError as error:
         answered = getattr(error, "answered", None)
         if answered is not None:
             refiner.tell(masks[: len(answered)], answered)
-        error.refiner = refiner  # type: ignore[attr-defined]
         raise
-    refiner.tell(masks, scores)
+    bar.update(len(masks))
+    return scores
 
 
-def _from_named(name: str, refiner: Refiner, asker: Asker, options: dict[str, Any]) -> Refiner:
-    """A Refiner that starts from a heat map made by name; what that cost is told to it as data."""
-    from borex.heatmaps import NAMES
+def _from_rise(refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any) -> Refiner:
+    """A Refiner that starts from a heat map of RISE; what that cost is told to it as data."""
     from borex.heatmaps.rise import RiseMasks
 
-    if name not in NAMES:
-        raise InputError(
-            f"initial is {name!r}; expected a heat map, one of the names {', '.join(map(repr, NAMES))}, or None (flat)"
-        )
     settings = refiner.settings
     n = min(INITIAL_EVALS, int(settings.max_evals * INITIAL_SHARE))
     masks = RiseMasks(n, refiner.extent, np.random.default_rng([settings.seed, 1]))
-    whole = np.ones((1, *refiner.extent), dtype=bool)
-    first = asker(whole)
-    scores = asker(masks)
-    output = options["output"]
-    found = find_target(options["target"], first, options["labels"], output)
-    heat_map = masks.heat_map(found.value(scores, output))
-    made = Refiner(refiner.extent, heat_map, **{**options, "target": found})
-    made.tell(whole, first)
+    ends = np.stack([np.full(refiner.extent, end) for end in (True, False)])
+    refiner.tell(ends, _answers(refiner, asker, ends, bar))
+    scores = _answers(refiner, asker, masks, bar)
+    assert refiner.target is not None
+    heat_map = masks.heat_map(refiner.target.value(scores, refiner.output))
+    made = Refiner(refiner.extent, heat_map, **{**options, "target": refiner.target, "output": refiner.output})
+    made.tell(ends, refiner.scores)
     made.tell(masks, scores)
     return made
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from borex.blackbox import OUTPUTS, Output, probabilities
+from borex.blackbox import OUTPUTS, Output, find_output
 from borex.errors import BudgetError, InputError
 from borex.explanation import Check, Explanation, Record
 from borex.layout import checked_initial, resize
@@ -14,10 +15,11 @@ from borex.masks import cell_means
 from borex.queries import top_share
 from borex.settings import METHODS, Settings
 from borex.strategies import FieldStrategy, PaperStrategy, Strategy
-from borex.targets import Target, TargetLike, find_target
+from borex.targets import Target, TargetLike, check_target, find_target
 from borex.threads import one_thread
 
 CHECK_SHARES = np.array([0.05, 0.15, 0.4])  # of the pixels, at which the never-worse check compares two maps
+N_CHECK = 2 * len(CHECK_SHARES)  # evaluations of one side of the check: kept and hidden
 MIN_EVALS = 20
 
 
@@ -58,6 +60,9 @@ class Refiner:
             raise BudgetError(
                 f"max_evals is {max_evals!r}; expected a whole number, at least {MIN_EVALS}. 200 is usual"
             )
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
+        check_target(target, labels)
         self.settings = Settings.of(self.extent, method, int(max_evals), output, int(seed), grid, tolerance)
         self.labels = labels
         self.initial = None if initial is None else resize(checked_initial(initial, self.extent), self.extent)
@@ -69,16 +74,18 @@ class Refiner:
             else PaperStrategy(self.settings, self.initial, rng)
         )
         self._wanted = target
-        self.target: Target | None = target if isinstance(target, Target) else None
+        self.target: Target | None = None
         self.coverage = np.empty((0, *self.settings.grid), dtype=np.float32)
         self.scores = np.empty((0, 0))
         self.score: float | None = None
         self.history: list[dict[str, float]] = []
         self.stop_reason: str | None = None
-        self._opening_at = -1  # where the answers to the opening begin: -1 not asked, then the number of evaluations
+        self.output: Output = output
+        self._asked: tuple[str, np.ndarray] = ("nothing", self.coverage)
         self._opened = False
-        self._before_check = -1
-        self._check_maps: np.ndarray | None = None
+        # Where the answers to the initial map's and to the refined map's side of the check begin; -1: not told yet.
+        self._initial_at = self._check_at = -1
+        self._map: tuple[int, np.ndarray, np.ndarray] | None = None
 
     @property
     def evals(self) -> int:
@@ -92,23 +99,28 @@ class Refiner:
 
         Asking again without telling gives the same masks. The first is the untouched input, the second hides all.
         """
-        if self.stop_reason is not None:
-            return np.empty((0, *self.extent), dtype=bool)
-        room = self.settings.max_evals - self.evals - self._reserve()
-        if not self._opened:
-            self._opening_at = self.evals
-            return self._opening()
-        if room > 0 and not self._settled():
-            with one_thread():
-                masks = self._strategy.ask(room)
-            if len(masks):
-                return masks
-        if self._ranks_something and self._check_maps is None:
-            self._check_maps = self._posterior()[0]
-            self._before_check = self.evals
-            return self._tops(self._check_maps)
+        room = self.settings.max_evals - self.evals
+        if self.stop_reason is None and not self._opened:
+            opening = self._opening()
+            if 0 < len(opening) <= room:
+                return self._note_asked("opening", opening)
+            self._opened = True
+        if self.stop_reason is None and self._check_at < 0:
+            reserve = N_CHECK if self._initial_at >= 0 else 0
+            if room > reserve and not self._settled():
+                with one_thread():
+                    masks = self._strategy.ask(room - reserve)
+                if len(masks):
+                    return self._note_asked("round", masks)
+            if 0 < reserve <= room:
+                return self._note_asked("check", self._tops(self._posterior()[0]))
         self.stop_reason = self.stop_reason or self._reason(room)
         return np.empty((0, *self.extent), dtype=bool)
+
+    def _note_asked(self, kind: str, masks: Any) -> Any:
+        """Remembers what was asked, so that its answers are told from those to any other masks."""
+        self._asked = kind, self._coverage(masks)
+        return masks
 
     def _opening(self) -> np.ndarray:
         """The two ends, and the initial map's side of the check, which is data like any other."""
@@ -117,14 +129,10 @@ class Refiner:
         tops = [self._tops(self.initial)] if self._ranks_something else []
         return np.concatenate([*ends, *tops, np.empty((0, *self.extent), dtype=bool)])
 
-    def _reserve(self) -> int:
-        """Evaluations kept back for the refined map's side of the check."""
-        return 2 * len(CHECK_SHARES) if self._ranks_something and self._check_maps is None else 0
-
     def _tops(self, heat_map: np.ndarray | None) -> np.ndarray:
         """The top shares of a heat map, kept and then hidden."""
         assert heat_map is not None
-        top = top_share(np.stack([heat_map] * len(CHECK_SHARES)), CHECK_SHARES)
+        top = top_share(np.broadcast_to(heat_map, (len(CHECK_SHARES), *self.extent)), CHECK_SHARES)
         return np.concatenate([top, ~top])
 
     def _settled(self) -> bool:
@@ -144,7 +152,9 @@ class Refiner:
 
     def tell(self, masks: Any, scores: Any) -> None:
         """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
-        or `(n,)` for a model with one output. Masks that were never asked for are data as well."""
+        or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
+        can use none but its own. Raises InputError, and forgets what it was told, where they do not fit."""
+        masks = masks if hasattr(masks, "shape") else np.asarray(masks)
         scores = np.asarray(scores, dtype=np.float64)
         scores = scores[:, None] if scores.ndim == 1 else scores
         if scores.ndim != 2 or len(scores) != len(masks) or tuple(masks.shape[1:]) != self.extent:
@@ -152,27 +162,35 @@ class Refiner:
                 f"told masks of shape {tuple(masks.shape)} and scores of shape {scores.shape}; expected "
                 f"(n, {', '.join(map(str, self.extent))}) and (n, classes)"
             )
-        if self.evals and scores.shape[1] != self.scores.shape[1]:
-            raise InputError(f"told scores of {scores.shape[1]} classes; before it were {self.scores.shape[1]}")
+        if not len(masks):
+            return
+        if scores.shape[1] == 0 or (self.evals and scores.shape[1] != self.scores.shape[1]):
+            before = f"{self.scores.shape[1]} as before" if self.evals else "at least one"
+            raise InputError(f"told scores of {scores.shape[1]} classes; expected {before}")
         if not np.isfinite(scores).all():
             bad = int(np.argmax(~np.isfinite(scores).all(axis=1)))
             raise InputError(f"told NaN or Inf for mask {self.evals + bad}; expected finite scores")
-        if not len(masks):
-            return
         coverage = self._coverage(masks)
+        if not (coverage.min() >= -1e-6 and coverage.max() <= 1 + 1e-6):
+            raise InputError(
+                "told masks with values outside [0, 1]; expected 1 where the input is kept, 0 where hidden"
+            )
         self._find_target(coverage, scores)
-        assert self.target is not None
-        checking = self._check_maps is not None
-        if self._opening_at == self.evals and not self._opened:
-            self._opened = True
-            self._opening_at += len(masks) - (2 * len(CHECK_SHARES) if self._ranks_something else 0)
-        first = self.evals
-        self.coverage = np.concatenate([self.coverage, coverage.astype(np.float32)])
+        links, values = self._links(scores), self._values(scores)
+
+        kind = self._asked[0] if np.array_equal(self._asked[1], coverage) else "other"
+        first, self._asked = self.evals, ("nothing", coverage[:0])
+        self.coverage = np.concatenate([self.coverage, coverage])
         self.scores = np.concatenate([self.scores.reshape(first, scores.shape[1]), scores])
-        if checking:
+        if kind == "check":
+            # No data: the map that the check measured is the one that is returned.
+            self._check_at = first
             return
+        if kind == "opening":
+            self._opened = True
+            self._initial_at = self.evals - N_CHECK if self._ranks_something else -1
         with one_thread():
-            self._strategy.tell(coverage, self._links(scores), self._values(scores))
+            self._strategy.tell(coverage, links, values, first if kind == "round" else None)
             self._note()
 
     def _coverage(self, masks: Any) -> np.ndarray:
@@ -184,36 +202,29 @@ class Refiner:
         return np.concatenate([cell_means(np.asarray(part, dtype=np.float32), self.settings.grid) for part in parts])
 
     def _find_target(self, coverage: np.ndarray, scores: np.ndarray) -> None:
+        """What is explained and what the scores are, from the first scores; the score of the untouched input."""
         if self.score is not None:
             return
         whole = np.flatnonzero(coverage.reshape(len(coverage), -1).min(axis=1) >= 1)
-        if not len(whole) and self.target is None and self._wanted is None:
+        if not len(whole) and self._wanted is None:
             raise InputError(
                 "the first masks told do not include the untouched input (a mask of ones), so the class to explain is "
                 "not known; tell that mask first, or give target="
             )
+        by_function = callable(self._wanted) or (isinstance(self._wanted, Target) and self._wanted.function is not None)
+        output = find_output(scores) if self.output == "auto" and not by_function else self.output
         at = scores[whole[:1]] if len(whole) else scores[:1]
-        if self.settings.output == "auto" and not callable(self._wanted):
-            probabilities(scores, "auto")  # an ambiguous output is an error now, not midway
-        self.target = find_target(self.target or self._wanted, at, self.labels, self.settings.output)
-        if len(whole):
-            self.score = float(self._values(at)[0])
+        target = find_target(self._wanted, at, self.labels, output)
+        score = float(target.value(at, output)[0]) if len(whole) else None
+        self.target, self.output, self.score = target, output, score
 
     def _links(self, scores: np.ndarray) -> np.ndarray:
         assert self.target is not None
-        return self.target.link(scores, self._output(scores))
+        return self.target.link(scores, self.output)
 
     def _values(self, scores: np.ndarray) -> np.ndarray:
         assert self.target is not None
-        return self.target.value(scores, self._output(scores))
-
-    def _output(self, scores: np.ndarray) -> Output:
-        """Found once, from everything told so far: a single batch of logits may happen to lie in [0, 1]."""
-        if self.settings.output != "auto" or (self.target is not None and self.target.function is not None):
-            return self.settings.output
-        known = self.scores if self.evals else scores
-        outside = known.min() < -1e-6 or known.max() > 1 + 1e-6 or scores.min() < -1e-6 or scores.max() > 1 + 1e-6
-        return "logits" if outside else "probabilities"
+        return self.target.value(scores, self.output)
 
     def _note(self) -> None:
         """One line of history: how much the ranking of the cells changed, and how unsure the map still is."""
@@ -224,17 +235,20 @@ class Refiner:
     # --- result
 
     def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
-        with one_thread():
-            return self._strategy.posterior()
+        """The refined map and its standard deviation, float32, from all answers but those of the check."""
+        used = self.evals - (N_CHECK if self._check_at >= 0 else 0)
+        if self._map is None or self._map[0] != used:
+            with one_thread():
+                saliency, std = self._strategy.posterior()
+            self._map = used, saliency.astype(np.float32), std.astype(np.float32)
+        return self._map[1:]
 
     def result(self) -> Explanation:
         """The explanation from everything told so far; maps have the extent of the masks. Can be called at any time
         after the first answers, and again."""
         if self.target is None or not self.evals:
             raise InputError("nothing has been told yet; there is no result before the first answers")
-        saliency, std = self._posterior() if self._check_maps is None else (self._check_maps, None)
-        if std is None:
-            std = self._posterior()[1]
+        saliency, std = self._posterior()
         with one_thread():
             trust = self._strategy.trust()
         check = self._checked()
@@ -254,42 +268,44 @@ class Refiner:
             history=tuple(self.history),
             check=check,
             record=Record(
-                self.settings,
+                replace(self.settings, output=self.output),
                 self.coverage,
                 self.scores,
                 self._strategy.points(),
-                self._opening_at,
-                self._before_check,
+                self._initial_at,
+                self._check_at,
                 self.initial,
             ),
             labels=tuple(self.labels) if self.labels is not None else None,
         )
 
     def _checked(self) -> Check | None:
-        n = 2 * len(CHECK_SHARES)
-        if self._check_maps is None or self.evals < self._before_check + n:
+        if self._check_at < 0:
             return None
         half = len(CHECK_SHARES)
-        initial = self._values(self.scores[self._opening_at : self._opening_at + n])
-        refined = self._values(self.scores[self._before_check : self._before_check + n])
-        scores = [float((v[:half] - v[half:]).mean()) for v in (initial, refined)]
+        sides = [self._values(self.scores[at : at + N_CHECK]) for at in (self._initial_at, self._check_at)]
+        scores = [float((v[:half] - v[half:]).mean()) for v in sides]
         chosen = "refined" if scores[1] >= scores[0] else "initial"
         return Check(tuple(map(float, CHECK_SHARES)), scores[0], scores[1], chosen)
 
 
-def replay(record: Record, target: TargetLike | Target, labels: Any = None) -> Refiner:
-    """A Refiner that has been told everything in a record, for another target; it asks nothing more."""
+def replay(record: Record, explained: Target, target: TargetLike | Target, labels: Any = None) -> Refiner:
+    """A Refiner that has been told everything in a record of explaining `explained`, for another target; it asks
+    nothing more. The check is kept for the same target only: it measured the top shares of that target's map, which for
+    another are data like any other."""
     s = record.settings
     refiner = Refiner(
         s.extent, record.initial, target=target, method=s.method, max_evals=s.max_evals, output=s.output,
         labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance,
     )  # fmt: skip
-    refiner._find_target(record.coverage[:1], record.scores[:1])
+    refiner._find_target(record.coverage, record.scores)
     refiner.scores, refiner.coverage = record.scores, record.coverage
-    n = record.before_check if record.before_check >= 0 else len(record.scores)
-    values, links = refiner._values(record.scores[:n]), refiner._links(record.scores[:n])
-    refiner._strategy.replay(record.coverage[:n], links, values, record.points)
-    if record.before_check >= 0:
-        refiner._check_maps = refiner._strategy.posterior()[0]
-        refiner._before_check, refiner._opening_at = record.before_check, record.opening_at
+    at = np.arange(len(record.scores))
+    same = refiner.target == explained and refiner.target.function is explained.function
+    if record.check_at >= 0 and same:
+        at = np.delete(at, np.arange(record.check_at, record.check_at + N_CHECK))
+        refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
+    refiner._opened = True
+    values, links = refiner._values(record.scores), refiner._links(record.scores)
+    refiner._strategy.replay(record.coverage[at], links[at], values, record.points)
     return refiner

@@ -17,14 +17,17 @@ BOX_SHARE = 0.3  # of the budget goes to Sobol boxes before the Thompson masks
 
 
 class Strategy(Protocol):
-    """What the loop needs of a method. Masks have the extent; answers come as log-odds (`links`) and as scores."""
+    """What the loop needs of a method. Masks have the extent; answers come as log-odds (`links`) and as scores.
+
+    `asked_at`: the number of the first of these evaluations where they answer the last `ask`; None for other masks.
+    """
 
     @property
     def flat(self) -> bool: ...
 
     def ask(self, room: int) -> Any: ...
 
-    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray) -> None: ...
+    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None) -> None: ...
 
     def note(self) -> dict[str, float] | None: ...
 
@@ -73,7 +76,7 @@ class FieldStrategy:
     def _thompson_cells(self, n: int) -> np.ndarray:
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
-    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray) -> None:
+    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None) -> None:
         self.field.observe(coverage, links)
         self._asked = None
         if len(self.field) >= max(2 * ROUND, 2 * self._fitted_at):
@@ -114,7 +117,7 @@ class PaperStrategy:
     def __init__(self, settings: Settings, initial: np.ndarray | None, rng: np.random.Generator) -> None:
         self._extent = settings.extent
         self._windows = Published(self._extent, np.zeros(self._extent) if initial is None else initial, rng)
-        self._asking = False
+        self._asked_at: list[int] = []
 
     @property
     def flat(self) -> bool:
@@ -123,14 +126,13 @@ class PaperStrategy:
     def ask(self, room: int) -> Any:
         if room < 2:
             return np.empty((0, *self._extent), dtype=bool)
-        self._asking = True
         return self._windows.ask()
 
-    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray) -> None:
+    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None) -> None:
         # Masks that are no windows (the untouched input, the check's) say nothing to a GP over windows.
-        if self._asking:
+        if asked_at is not None:
             self._windows.tell(values)
-            self._asking = False
+            self._asked_at.append(asked_at)
 
     def note(self) -> dict[str, float] | None:
         scores = self._windows.scores
@@ -143,10 +145,13 @@ class PaperStrategy:
         return None
 
     def points(self) -> np.ndarray:
-        return np.concatenate([self._windows.windows, self._windows.points], axis=1)
+        """A row for each window: the number of its first evaluation, the window, the jittered window."""
+        numbers = np.array(self._asked_at).reshape(-1, 1)
+        return np.concatenate([numbers, self._windows.windows, self._windows.points], axis=1)
 
     def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None:
-        n, half = len(points), points.shape[1] // 2
-        if n:
-            pairs = values[len(values) - 2 * n :].reshape(n, 2)
-            self._windows.observe(points[:, :half].astype(int), pairs, points[:, half:])
+        numbers, windows, jittered = np.split(points, [1, 1 + points.shape[1] // 2], axis=1)
+        first = numbers[:, 0].astype(int)
+        pairs = np.stack([values[first], values[first + 1]], axis=1)
+        self._asked_at = first.tolist()
+        self._windows.observe(windows.astype(int), pairs, jittered)

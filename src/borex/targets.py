@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from borex.blackbox import Output, probabilities
-from borex.errors import InputError, ModelOutputError, TargetError
+from borex.errors import ModelOutputError, TargetError
 
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
 CLIP = 1e-3
@@ -46,7 +46,7 @@ class Target:
                     f"values of shape ({len(scores)},)"
                 )
             return value
-        p = probabilities(scores, output)
+        p = self._probabilities(scores, output)
         return p[:, self.index] - p[:, self.against] if self.against is not None else p[:, self.index]
 
     def link(self, scores: np.ndarray, output: Output = "auto") -> np.ndarray:
@@ -54,9 +54,40 @@ class Target:
         for a function its raw value."""
         if self.function is not None:
             return self.value(scores, output)
-        p = probabilities(scores, output)
+        p = self._probabilities(scores, output)
         odds = log_odds(p[:, self.index])
         return odds - log_odds(p[:, self.against]) if self.against is not None else odds
+
+    def _probabilities(self, scores: np.ndarray, output: Output) -> np.ndarray:
+        if self.index is None:
+            raise TargetError(
+                f"the target {self.label!r} was a function, and a file keeps only its name; give the function itself"
+            )
+        return probabilities(scores, output)
+
+
+def check_target(target: TargetLike | Target, labels: Sequence[str] | None = None, classes: int | None = None) -> None:
+    """Raises TargetError for what cannot be a target, as far as that shows without the model's scores."""
+    labels = _both_labels(labels)
+    classes = len(labels) if classes is None and labels is not None else classes
+    if target is None or callable(target):
+        return
+    if isinstance(target, Target):
+        for index in (target.index, target.against):
+            if index is not None:
+                _index(index, classes, None)
+        return
+    if isinstance(target, (tuple, list)):
+        if len(target) != 2:
+            raise TargetError(
+                f"target is {target!r}; expected one class for one input, or a pair (a, b) for a against b. Explain "
+                "the inputs of a batch one by one"
+            )
+        a, b = (_index(t, classes, labels) for t in target)
+        if a == b:
+            raise TargetError(f"target {target!r} sets a class against itself; expected two different classes")
+    else:
+        _index(target, classes, labels)
 
 
 def find_target(
@@ -68,31 +99,35 @@ def find_target(
     synonyms, or a part of exactly one label, letter case ignored), a pair `(a, b)` for a *against* b, or a function
     from scores `(n, classes)` to `(n,)`. Raises TargetError where there is no such class.
     """
+    labels = _both_labels(labels)
     if isinstance(target, Target):
+        check_target(target, None, 2 if scores.shape[1] == 1 else scores.shape[1])
         return target
     if callable(target):
         found = Target(None, getattr(target, "__name__", "function"), function=target)
         found.value(scores, output)
         return found
     p = probabilities(scores, output)
+    check_target(target, labels, p.shape[1])
     if isinstance(target, (tuple, list)):
-        if len(target) != 2:
-            raise TargetError(f"target is {target!r}; expected a class, or a pair (a, b) for a against b")
         a, b = (_index(t, p.shape[1], labels) for t in target)
-        if a == b:
-            raise TargetError(f"target {target!r} sets a class against itself; expected two different classes")
         return Target(a, f"{_name(a, labels)} against {_name(b, labels)}", against=b)
     index = int(np.argmax(p[0])) if target is None else _index(target, p.shape[1], labels)
     return Target(index, _name(index, labels))
+
+
+def _both_labels(labels: Sequence[str] | None) -> Sequence[str] | None:
+    """A model with one output may name only the class that it speaks for, which is the second of two."""
+    return (f"not {labels[0]}", labels[0]) if labels is not None and len(labels) == 1 else labels
 
 
 def _name(index: int, labels: Sequence[str] | None) -> str:
     return labels[index] if labels is not None and index < len(labels) else f"class {index}"
 
 
-def _index(target: Any, classes: int, labels: Sequence[str] | None) -> int:
+def _index(target: Any, classes: int | None, labels: Sequence[str] | None) -> int:
     if isinstance(target, str):
-        return _index_of_label(target, labels)
+        return _index(_index_of_label(target, labels), classes, None)
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
         if np.ndim(target) > 0:
             raise TargetError(
@@ -100,8 +135,9 @@ def _index(target: Any, classes: int, labels: Sequence[str] | None) -> int:
                 "Explain the inputs of a batch one by one"
             )
         raise TargetError(f"target is {target!r}; expected a class index, a label, a pair of them or a function")
-    if not 0 <= target < classes:
-        raise TargetError(f"target is class {target}; the model has classes 0 to {classes - 1}")
+    if target < 0 or (classes is not None and target >= classes):
+        known = "expected an index from 0" if classes is None else f"the model has classes 0 to {classes - 1}"
+        raise TargetError(f"target is class {target}; {known}")
     return int(target)
 
 
@@ -132,11 +168,3 @@ def _index_of_label(text: str, labels: Sequence[str] | None) -> int:
     close = difflib.get_close_matches(wanted, [part for parts in synonyms for part in parts], n=3)
     hint = f"; close to it: {', '.join(map(repr, close))}" if close else ""
     raise TargetError(f"no label of the model is {text!r}{hint}")
-
-
-def target_to_json(target: Target) -> dict[str, Any]:
-    """What `Explanation.save` writes of a target; a function cannot be written, only its name."""
-    return {"index": target.index, "label": target.label, "against": target.against}
-
-
-__all__ = ["CLIP", "InputError", "Target", "TargetLike", "find_target", "log_odds"]
