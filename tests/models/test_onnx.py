@@ -123,7 +123,7 @@ def test_what_the_graph_was_not_made_for_is_refused_in_its_words(tmp_path: Path)
         wrap(write(tmp_path / "grey.onnx", channels=1))(media(2))
     with pytest.raises(InputError, match="mean has 3 values, but the media has 1 channels"):
         wrap(write(tmp_path / "grey.onnx", channels=1), mean=MEAN)(media(2, channels=1))
-    with pytest.raises(ModelError, match="takes 3 channels"):
+    with pytest.raises(InputError, match="takes 3 channels"):
         Asker(model, media(1, channels=4)[0], media(1, channels=4)[0])(np.ones((1, *EXTENT)))
 
 
