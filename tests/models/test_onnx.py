@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from borex.blackbox import Asker, Model, checked_scores, probabilities
-from borex.errors import FileError, InputError, LayoutError, MissingExtraError, ModelError
+from borex.errors import FileError, InputError, LayoutError, MissingExtraError
 from borex.models.onnx import wrap
 from tests.models.graphs import CLIP, EXTENT, MEAN, STD, logits, media, normalised, softmax, write
 
