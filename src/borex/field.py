@@ -26,11 +26,11 @@ WIDE = 5.0
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Of the field, for answers divided by their standard deviation; lengths in cells of the last axis.
+    """Of the field, for answers divided by their standard deviation.
 
     `amplitude`: std of `u` in a cell, > 0. `contrast`: std of `d` over that of `u`, ≥ 0. `lengths`: one length scale
-    for each axis before the last two, then one for space. `noise`: std of the noise of (little seen, little hidden).
-    `trust`: std of the prior of beta.
+    for each axis before the last two, in cells, then one for space, in sides of a square with a cell's area. `noise`:
+    std of the noise of (little seen, little hidden). `trust`: std of the prior of beta.
     """
 
     amplitude: float
@@ -48,11 +48,11 @@ class Field:
         map's mean in each cell `(*grid,)`, any scale; None or constant: flat."""
         self.grid = grid
         self.n_cells = int(np.prod(grid))
-        width = extent[-1] / grid[-1]
+        side = np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1])
         n_early = len(grid) - 2
         # Time is counted in cells of its own axis: a frame and a pixel have no common unit.
         self._at = [
-            (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / width)
+            (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / side)
             for axis, (n, size) in enumerate(zip(grid, extent, strict=True))
         ]
         self._h: np.ndarray | None = None

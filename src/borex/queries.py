@@ -29,7 +29,8 @@ class SobolBoxes:
             self._drawn = np.concatenate([self._drawn, self._sobol.random(64)])
         points, self._drawn = self._drawn[:n], self._drawn[n:]
         axes = len(self.grid)
-        size = np.take(BOX_SIZES, (points[:, axes] * len(BOX_SIZES)).astype(int)) * min(self.extent[-2:])
+        side = min((n for n in self.extent[-2:] if n > 1), default=1)  # an axis of one pixel has no boxes of its own
+        size = np.take(BOX_SIZES, (points[:, axes] * len(BOX_SIZES)).astype(int)) * side
         inside = np.ones((n, *self.grid), dtype=bool)
         for axis, (cells, pixels) in enumerate(zip(self.grid, self.extent, strict=True)):
             if axis < self._early:
