@@ -68,5 +68,5 @@ def test_a_panel_has_the_initial_map_only_where_there_is_one(photo: np.ndarray, 
 def test_a_panel_of_a_clip_is_refused() -> None:
     clip = np.random.default_rng(0).random((5, 10, 12, 3))
     explained = borex.refine(lambda b: b.mean(axis=(1, 2, 3, 4))[:, None], clip, target=1, max_evals=40)
-    with pytest.raises(InputError, match=r"a panel shows an image; this explains media of shape \(5, 10, 12\)"):
+    with pytest.raises(InputError, match=r"a panel shows an image; this explains media of extent \(5, 10, 12\)"):
         explained.panel()

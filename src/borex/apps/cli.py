@@ -1,0 +1,69 @@
+"""The command `borex`: one line for every error, an exit code for every kind of it.
+
+    0    done
+    1    the model failed, or nobody reads the result
+    2    a value or a file given by the user cannot be used, or an extra is missing
+    130  interrupted by Ctrl-C
+
+The commands themselves are in `commands.py`, which needs typer (extra "cli").
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from borex import __version__
+from borex.errors import BorexError, MissingExtraError, ModelError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; `arguments`: those after the program's name, None: the process's."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments == ["--version"]:  # the one answer that needs no typer
+        print(f"borex {__version__}")
+        return 0
+    try:
+        code = _run(arguments or ["--help"])
+        sys.stdout.flush()
+    except ModelError as error:
+        return _failed(error, 1)
+    except BorexError as error:
+        return _failed(error, 2)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough; Python would complain once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return _failed("interrupted", code) if code == INTERRUPTED else code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        import typer
+    except ImportError as error:
+        raise MissingExtraError("the command line", "typer", "cli") from error
+    from borex.apps.commands import app
+
+    usage_error: Any = typer.BadParameter.__bases__[0]  # typer exports no name for it
+    try:
+        code = app(args=arguments, prog_name="borex", standalone_mode=False)
+    except typer.Abort as error:  # Ctrl-C, in some versions
+        raise KeyboardInterrupt from error
+    except usage_error as error:
+        command = error.ctx.command_path if error.ctx else "borex"
+        return _failed(f"{error.format_message().rstrip('.')}; see {command} --help", 2)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(what: object, code: int) -> int:
+    print("borex:", " ".join(str(what).split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
