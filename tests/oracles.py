@@ -1,0 +1,94 @@
+"""Slow, obvious second implementations, by loops and dense matrices, that the tests compare the library with."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from borex.field import WIDE, Field, Hyperparameters
+
+JITTER = 1e-9  # what the field adds to the noise's variance
+
+
+def matern32(distance: float, length: float) -> float:
+    scaled = np.sqrt(3) * abs(distance) / length
+    return float((1 + scaled) * np.exp(-scaled))
+
+
+class DenseField:
+    """The field by the book: one Gaussian over [u of every cell, d of every cell, beta, both intercepts], conditioned
+    on all answers at once (Rasmussen & Williams 2006, eq. A.6)."""
+
+    def __init__(
+        self, field: Field, extent: tuple[int, ...], initial: np.ndarray | None, hyper: Hyperparameters
+    ) -> None:
+        grid = field.grid
+        self.grid, self.hyper = grid, hyper
+        self.n = n = int(np.prod(grid))
+        cells = list(product(*map(range, grid)))
+        lengths = (*hyper.lengths, hyper.lengths[-1])
+        unit = unit_of_space(grid, extent)
+        gram = np.ones((n, n))
+        for (i, a), (j, b) in product(enumerate(cells), enumerate(cells)):
+            for axis in range(len(grid)):
+                step = extent[axis] / grid[axis] / unit if axis >= len(grid) - 2 else 1.0
+                gram[i, j] *= matern32((a[axis] - b[axis]) * step, lengths[axis])
+        self.prior = np.zeros((2 * n + 3, 2 * n + 3))
+        self.prior[:n, :n] = hyper.amplitude**2 * gram
+        self.prior[n : 2 * n, n : 2 * n] = (hyper.contrast * hyper.amplitude) ** 2 * gram
+        h = np.zeros(n)
+        if initial is not None and np.ptp(initial) > 0:
+            h = (initial.ravel() - initial.mean()) / initial.std()
+            self.prior[2 * n, 2 * n] = hyper.trust**2
+        self.prior[2 * n + 1, 2 * n + 1] = self.prior[2 * n + 2, 2 * n + 2] = WIDE**2
+        self.h = h
+        # s = u + beta h as a matrix on the latent vector.
+        self.saliency = np.concatenate([np.eye(n), np.zeros((n, n)), h[:, None], np.zeros((n, 2))], axis=1)
+
+    def design(self, coverage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A row of the latent vector for each query, and the variance of its noise."""
+        rows, noise = [], []
+        for seen in coverage.reshape(len(coverage), self.n):
+            hidden = seen.mean() > 0.5
+            a = seen - 1 if hidden else seen  # c_hidden - (1 - seen) . s_hidden, or c_seen + seen . s_seen
+            sign = 1.0 if hidden else -1.0
+            rows.append(np.concatenate([a, sign * a, [a @ self.h], [0.0, 1.0] if hidden else [1.0, 0.0]]))
+            noise.append(self.hyper.noise[int(hidden)] ** 2 + JITTER)
+        return np.array(rows).reshape(-1, 2 * self.n + 3), np.array(noise)
+
+    def given(self, coverage: np.ndarray, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Posterior mean and covariance of the latent vector, and the log evidence, of answers that are scaled."""
+        rows, noise = self.design(coverage)
+        covariance = rows @ self.prior @ rows.T + np.diag(noise)
+        gain = np.linalg.solve(covariance, rows @ self.prior).T
+        mean = gain @ scaled
+        posterior = self.prior - gain @ rows @ self.prior
+        evidence = -0.5 * scaled @ np.linalg.solve(covariance, scaled)
+        evidence -= 0.5 * np.linalg.slogdet(covariance)[1] + 0.5 * len(scaled) * np.log(2 * np.pi)
+        return mean, posterior, float(evidence)
+
+
+def unit_of_space(grid: tuple[int, ...], extent: tuple[int, ...]) -> float:
+    """Pixels in one unit of the length scale of space."""
+    return float(np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1]))
+
+
+def masked_copy(media: np.ndarray, baseline: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """One masked copy, pixel by pixel."""
+    copy = np.empty_like(media)
+    for place in np.ndindex(media.shape):
+        m = float(mask[place[:-1]])
+        value = m * float(media[place]) + (1 - m) * float(baseline[place])
+        copy[place] = round(value) if media.dtype.kind in "iu" else value
+    return copy
+
+
+def cell_mean(values: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
+    """The mean over the pixels whose middle lies in each cell."""
+    total, count = np.zeros(grid), np.zeros(grid)
+    for place in np.ndindex(values.shape):
+        cell = tuple(int((at + 0.5) / size * cells) for at, size, cells in zip(place, values.shape, grid, strict=True))
+        total[cell] += values[place]
+        count[cell] += 1
+    return total / count

@@ -1,0 +1,232 @@
+"""The field against the book's dense Gaussian, and the properties that a posterior must have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from borex.evidence import CENTRE, negative_log_density
+from borex.field import Field, Hyperparameters
+from tests.oracles import DenseField
+
+SIZES = {"image": ((4, 5), (16, 35)), "clip": ((2, 3, 4), (6, 9, 20))}  # grid, extent: cells are no squares
+HYPER = {
+    "image": Hyperparameters(0.8, 0.6, (1.7,), (0.2, 0.35), 0.9),
+    "clip": Hyperparameters(0.8, 0.6, (0.9, 1.7), (0.2, 0.35), 0.9),
+}
+EXACT = {"rtol": 0, "atol": 1e-8}
+
+
+def queries(grid: tuple[int, ...], n: int = 14, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Soft and hard masks, little seen and little hidden, and the log-odds of a model that is not linear in them."""
+    rng = np.random.default_rng(seed)
+    coverage = rng.random((n, *grid)) < rng.uniform(0.1, 0.9, (n, *[1] * len(grid)))
+    coverage = np.where(np.arange(n).reshape(-1, *[1] * len(grid)) % 3 == 0, rng.random((n, *grid)), coverage)
+    weights = rng.normal(size=grid)
+    return coverage, np.tanh((coverage * weights).reshape(n, -1).sum(axis=1)) * 3 + 1.5
+
+
+def initial_map(grid: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(7).normal(size=grid) * 40 + 3
+
+
+@pytest.fixture(params=["image", "clip"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["flat", "initial"])
+def both(request: pytest.FixtureRequest, kind: str) -> tuple[Field, DenseField, np.ndarray, np.ndarray]:
+    """A field that was told everything, in its own units of answers; the dense one; the queries and their answers."""
+    grid, extent = SIZES[kind]
+    initial = initial_map(grid) if request.param == "initial" else None
+    coverage, values = queries(grid)
+    field = told(grid, extent, initial, HYPER[kind], coverage, values)
+    return field, DenseField(field, extent, initial, HYPER[kind]), coverage, values
+
+
+def told(grid, extent, initial, hyper, coverage, values) -> Field:
+    field = Field(grid, extent, initial)
+    field.observe(coverage, values)
+    field.fit()  # settles centre and unit of the answers
+    return field.with_hyperparameters(**vars(hyper))
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / values.std()
+
+
+def test_the_posterior_is_the_dense_one(both) -> None:
+    field, dense, coverage, values = both
+    mean, covariance, evidence = dense.given(coverage, scaled(values))
+    of_saliency = dense.saliency @ covariance @ dense.saliency.T
+    np.testing.assert_allclose(field.mean().ravel(), dense.saliency @ mean * values.std(), **EXACT)
+    np.testing.assert_allclose(field.std().ravel(), np.sqrt(np.diag(of_saliency)) * values.std(), **EXACT)
+    assert field.evidence() == pytest.approx(evidence, abs=1e-8)
+
+
+def test_trust_is_the_posterior_of_beta(both) -> None:
+    field, dense, coverage, values = both
+    mean, covariance, _ = dense.given(coverage, scaled(values))
+    at = 2 * dense.n
+    if not dense.h.any():
+        assert field.trust() is None
+    else:
+        found = np.array([mean[at], np.sqrt(covariance[at, at])]) * values.std()
+        np.testing.assert_allclose(field.trust(), found, **EXACT)
+
+
+def test_predictions_are_the_dense_ones(both) -> None:
+    field, dense, coverage, values = both
+    new, _ = queries(field.grid, 9, seed=1)
+    mean, covariance, _ = dense.given(coverage, scaled(values))
+    rows, noise = dense.design(new)
+    expected = rows @ mean * values.std() + values.mean(), np.sqrt(np.diag(rows @ covariance @ rows.T) + noise)
+    found = field.predict(new)
+    np.testing.assert_allclose(found[0], expected[0], **EXACT)
+    # The field's jitter is part of what was told, not of what is predicted.
+    np.testing.assert_allclose(found[1] ** 2, (expected[1] * values.std()) ** 2, rtol=0, atol=1e-7)
+
+
+def test_samples_have_the_posteriors_mean_and_covariance(both) -> None:
+    field, dense, coverage, values = both
+    n = 20_000
+    samples = field.samples(n, np.random.default_rng(3)).reshape(n, -1)
+    mean, covariance, _ = dense.given(coverage, scaled(values))
+    covariance = dense.saliency @ covariance @ dense.saliency.T * values.var()
+    std = np.sqrt(np.diag(covariance))
+    # Five standard errors of a mean and of a covariance of n draws of a Gaussian.
+    assert (np.abs(samples.mean(axis=0) - dense.saliency @ mean * values.std()) < 5 * std / np.sqrt(n)).all()
+    spread = np.sqrt((covariance**2 + np.outer(std, std) ** 2) / n)
+    assert (np.abs(np.cov(samples.T) - covariance) < 5 * spread).all()
+
+
+def test_one_by_one_is_all_at_once(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    at_once = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
+    field = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
+    field._rows, field._hidden, field._values = field._rows[:0], field._hidden[:0], field._values[:0]
+    for part in np.array_split(np.arange(len(values)), [1, 2, 7]):
+        field.observe(coverage[part], values[part])
+        field.mean()
+    assert len(field) == len(values)
+    np.testing.assert_allclose(field.mean(), at_once.mean(), **EXACT)
+    np.testing.assert_allclose(field.std(), at_once.std(), **EXACT)
+    assert field.evidence() == pytest.approx(at_once.evidence(), abs=1e-8)
+
+
+def test_the_order_of_observations_does_not_matter(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    order = np.random.default_rng(2).permutation(len(values))
+    a = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
+    b = told(grid, extent, initial_map(grid), HYPER[kind], coverage[order], values[order])
+    np.testing.assert_allclose(a.mean(), b.mean(), **EXACT)
+    np.testing.assert_allclose(a.std(), b.std(), **EXACT)
+
+
+def test_variance_never_grows(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    field = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
+    unit = values.std()
+    before = np.sqrt(field._prior_variance()).reshape(grid) * unit
+    field._rows, field._hidden, field._values = field._rows[:0], field._hidden[:0], field._values[:0]
+    for i in range(len(values)):
+        field.observe(coverage[i : i + 1], values[i : i + 1])
+        after = field.std()
+        assert (after <= before + 1e-9).all()
+        assert after.sum() < before.sum()
+        before = after
+
+
+def test_a_transposed_input_has_a_transposed_posterior(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid, 40)
+    initial = initial_map(grid)
+    swap = (*range(len(grid) - 2), len(grid) - 1, len(grid) - 2)
+    a = Field(grid, extent, initial)
+    b = Field(*(tuple(sizes[i] for i in swap) for sizes in (grid, extent)), initial.transpose(swap))
+    a.observe(coverage, values)
+    b.observe(coverage.transpose(0, *(1 + i for i in swap)), values)
+    np.testing.assert_allclose(a.mean().transpose(swap), b.mean(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(a.std().transpose(swap), b.std(), rtol=0, atol=1e-6)
+    assert np.ptp(a.mean()) > 0.01
+
+
+@pytest.mark.parametrize("shift", [(0, 0, 0, 0), (0.5, -0.3, -1, 0.7), (-1, 0.5, 1, -2)])
+def test_the_gradient_of_the_evidence(shift: tuple[float, ...]) -> None:
+    grid, extent = SIZES["image"]
+    coverage, values = queries(grid)
+    field = told(grid, extent, None, HYPER["image"], coverage, values)
+    gram = field._rows @ field._applied(HYPER["image"]).T
+    same = field._hidden[:, None] == field._hidden[None, :]
+    given = gram, np.where(same, 1.0, -1.0), np.where(same, 25.0, 0.0), field._hidden, scaled(values)
+    theta = CENTRE + shift
+    away = check_grad(
+        lambda t: negative_log_density(t, *given)[0], lambda t: negative_log_density(t, *given)[1], theta, epsilon=1e-6
+    )
+    assert away < 1e-4 * np.linalg.norm(negative_log_density(theta, *given)[1])
+
+
+def test_fitting_raises_the_evidence(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid, 60)
+    field = Field(grid, extent)
+    field.observe(coverage, values)
+    field.fit()
+    assert field.evidence() > field.with_hyperparameters(**vars(HYPER[kind])).evidence()
+    fitted = field.hyperparameters
+    assert fitted is not None
+    for worse in (replace(fitted, amplitude=fitted.amplitude * 4), replace(fitted, noise=(2.0, 2.0))):
+        assert field.evidence() > field.with_hyperparameters(**vars(worse)).evidence()
+
+
+def test_fitting_depends_on_the_answers_alone(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid, 30)
+    once = Field(grid, extent)
+    once.observe(coverage, values)
+    once.fit()
+    twice = Field(grid, extent)
+    twice.observe(coverage[:10], values[:10])
+    twice.fit()
+    twice.observe(coverage[10:], values[10:])
+    twice.fit()
+    assert once.hyperparameters == twice.hyperparameters
+
+
+def test_units_of_the_answers_carry_through(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    one, thousand = Field(grid, extent), Field(grid, extent)
+    one.observe(coverage, values)
+    thousand.observe(coverage, 1000 * values + 5e4)
+    np.testing.assert_allclose(thousand.mean(), 1000 * one.mean(), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(thousand.std(), 1000 * one.std(), rtol=1e-3)
+
+
+def test_flat_answers_and_a_flat_initial_map(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, _ = queries(grid)
+    field = Field(grid, extent, np.full(grid, 3.0))
+    assert not field.flat
+    field.observe(coverage, np.full(len(coverage), -2.5))
+    assert field.flat
+    assert np.abs(field.mean()).max() < 1e-9
+    assert np.isfinite(field.std()).all()
+    assert field.trust() is None
+    field.observe(coverage[:1], np.array([0.0]))
+    assert not field.flat
+
+
+def test_no_answers_give_the_prior(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    field = Field(grid, extent)
+    assert not field.mean().any()
+    assert np.ptp(field.std()) < 1e-12
+    assert field.std().min() > 0
