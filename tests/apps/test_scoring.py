@@ -1,0 +1,75 @@
+"""`borex score`, and the function behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from borex.apps import scoring
+from borex.apps.cli import main
+from borex.errors import InputError, ModelError
+
+FEW = ["--max-evals", "40"]
+
+
+def test_score_prints_a_table_and_knows_what_the_map_explains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refine", "photo.png", *FEW, "--target", "cup"]) == 0
+    capsys.readouterr()
+    assert main(["score", "photo.png", "borex-out/photo.npz", "--steps", "8"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0] == "cup; baseline mean, 24 evaluations"
+    rows = {line.split()[0]: float(line.split()[1]) for line in table[1:]}
+    assert list(rows) == ["insertion_blur", "insertion_baseline", "deletion", "insertion_blur_minus_deletion"]
+    assert rows["insertion_blur_minus_deletion"] == pytest.approx(rows["insertion_blur"] - rows["deletion"], abs=2e-3)
+    assert [line.split()[2] for line in table[1:]] == ["high", "high", "low", "high"]
+
+
+def test_score_of_a_plain_map_is_of_the_top_class_and_localises(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = np.zeros((100, 150), dtype=np.uint8)
+    inside[20:60, 40:110] = 255
+    Image.fromarray(inside).save("mask.png")
+    Image.fromarray(inside).resize((30, 20)).save("map.png")
+    assert main(["score", "photo.png", "map.png", "--mask", "mask.png", "--steps", "8", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["target"]["label"] == "espresso"
+    assert document["evals"] == 24
+    assert document["scores"]["average_precision"] > 0.95
+    assert document["scores"]["pointing_game"] == 1
+
+
+def bright(batch: np.ndarray) -> np.ndarray:
+    share = batch[:, 3:6, 2:5].mean(axis=(1, 2, 3)) / 255
+    return np.stack([1 - share, share], axis=1)
+
+
+def test_a_perfect_map_beats_its_opposite_and_a_pair_is_a_difference() -> None:
+    photo = np.zeros((10, 12, 3), dtype=np.uint8)
+    photo[3:6, 2:5] = 255
+    truth = photo[..., 0] / 255.0
+    found, good = scoring.score_photo(bright, photo, truth, 1, truth, baseline="black", steps=20)
+    _, bad = scoring.score_photo(bright, photo, -truth, 1, baseline="black", steps=20)
+    assert found.index == 1
+    assert good.insertion_baseline.auc > 0.95 > 0.1 > bad.insertion_baseline.auc
+    assert good.localisation is not None
+    assert good.localisation.average_precision == 1
+    _, pair = scoring.score_photo(bright, photo, truth, (1, 0), baseline="black", steps=20)
+    np.testing.assert_allclose(pair.deletion.scores, 2 * good.deletion.scores - 1)
+    with pytest.raises(InputError, match=r"the object mask has shape \(5, 6\), the photo \(10, 12\)"):
+        scoring.score_photo(bright, photo, truth, 1, truth[::2, ::2])
+
+
+def test_scoring_tells_a_failing_model_from_a_bad_input() -> None:
+    def broken(batch: np.ndarray) -> np.ndarray:
+        raise RuntimeError("out of memory")
+
+    photo = np.zeros((4, 5, 3), dtype=np.uint8)
+    with pytest.raises(ModelError, match="the model failed on the photo: RuntimeError: out of memory"):
+        scoring.score_photo(broken, photo, photo[..., 0])
+    with pytest.raises(InputError, match="takes 3 channels; the media has 1"):
+        scoring.score_photo(None, np.zeros((224, 224, 1), dtype=np.uint8), np.zeros((4, 4)))
