@@ -1,0 +1,67 @@
+"""What is seen where a mask hides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from borex.baselines import BLUR_SHARE, baseline_of, box_blur
+from borex.errors import InputError
+
+MEDIA = np.random.default_rng(0).integers(0, 255, (6, 9, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "baseline", ["blur", "mean", "black", 7, 7.4, MEDIA.mean(axis=(0, 1)), MEDIA // 2, lambda m: m / 2]
+)
+def test_every_kind_has_the_medias_shape_and_dtype(dtype: str, baseline: object) -> None:
+    media = MEDIA.astype(dtype)
+    found = baseline_of(baseline, media)  # type: ignore[arg-type]
+    assert found.shape == media.shape
+    assert found.dtype == media.dtype
+
+
+def test_each_kind_by_hand() -> None:
+    assert not baseline_of("black", MEDIA).any()
+    assert (baseline_of(7.6, MEDIA) == 8).all()
+    assert (baseline_of(-3, MEDIA) == 0).all()
+    assert (baseline_of(1000, MEDIA) == 255).all()
+    assert (baseline_of("mean", MEDIA) == np.rint(MEDIA.mean(axis=(0, 1)))).all()
+    assert (baseline_of("mean", MEDIA, np.array([1.0, 2.0, 3.0])) == [1, 2, 3]).all()
+    assert (baseline_of(lambda m: m[::-1], MEDIA) == MEDIA[::-1]).all()
+    assert (baseline_of(np.arange(9)[:, None], MEDIA)[2, :, 1] == np.arange(9)).all()
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 2), (4, 30, 40, 3)])
+def test_a_blur_is_the_mean_of_a_box_in_space(shape: tuple[int, ...]) -> None:
+    media = np.random.default_rng(1).normal(size=shape)
+    size = round(BLUR_SHARE * min(shape[-3:-1])) | 1
+    half = size // 2
+    padded = np.pad(media, [(0, 0)] * (len(shape) - 3) + [(half, half), (half, half), (0, 0)], mode="reflect")
+    found = box_blur(media, BLUR_SHARE)
+    for y, x in [(0, 0), (3, 17), (shape[-3] - 1, shape[-2] - 1)]:
+        box = padded[..., y : y + size, x : x + size, :].mean(axis=(-3, -2))
+        np.testing.assert_allclose(found[..., y, x, :], box, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(1, 224, 3), (224, 1, 3), (2, 2, 1), (4, 4, 3), (3, 1, 9, 1)])
+def test_a_blur_hides_something_in_every_media(shape: tuple[int, ...]) -> None:
+    media = np.random.default_rng(2).integers(0, 255, shape, dtype=np.uint8)
+    assert (baseline_of("blur", media) != media).mean() > 0.5
+
+
+def test_what_is_no_baseline_is_refused() -> None:
+    with pytest.raises(InputError, match=r"baseline is 'blurr'; expected one of 'blur', 'mean', 'black', a number"):
+        baseline_of("blurr", MEDIA)
+    with pytest.raises(
+        InputError, match=r"the baseline is ndarray of shape \(5,\); expected .* broadcasts to .*\(6, 9, 3\)"
+    ):
+        baseline_of(np.zeros(5), MEDIA)
+    with pytest.raises(InputError, match=r"the baseline function returned ndarray of shape \(5,\)"):
+        baseline_of(lambda m: np.zeros(5), MEDIA)
+    for bad in (np.nan, np.inf, np.where(np.arange(3) == 1, -np.inf, 0.0)):
+        with pytest.raises(InputError, match="the baseline is an array with NaN or Inf"):
+            baseline_of(bad, MEDIA)
+    with pytest.raises(InputError, match="expected a number or an array"):
+        baseline_of({"a": 1}, MEDIA)  # type: ignore[arg-type]
