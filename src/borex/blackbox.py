@@ -53,11 +53,13 @@ def unwrap(answer: Any) -> np.ndarray:
         answer = answer.detach().cpu()
         answer = answer.float() if str(answer.dtype) in ("torch.bfloat16", "torch.float16") else answer
     try:
+        if answer is None or np.iscomplexobj(answer):  # NumPy would make NaN of one and drop half of the other
+            raise TypeError("nothing at all" if answer is None else "complex numbers")
         return np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ModelOutputError(
-            f"the model returned {type(answer).__name__}, which is no array of scores; expected (batch, classes). "
-            "Wrap it in a function that returns the scores."
+            f"the model returned {type(answer).__name__}, which is no array of scores ({error}); expected "
+            "(batch, classes). Wrap it in a function that returns the scores"
         ) from error
 
 

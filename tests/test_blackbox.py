@@ -1,0 +1,169 @@
+"""What a model may answer, and how it is asked."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from borex import blackbox
+from borex.blackbox import Asker, Model, checked_scores, find_output, probabilities, unwrap
+from borex.errors import InputError, ModelError, ModelOutputError
+from borex.masks import CellMasks
+
+SCORES = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
+
+
+class Tensor:
+    """What is used of a torch tensor, which makes no array until it is detached and on the CPU."""
+
+    def __init__(self, values: np.ndarray, dtype: str = "torch.float32", ready: bool = False) -> None:
+        self.values, self.dtype, self.ready, self.shape = values, dtype, ready, values.shape
+
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return Tensor(self.values, self.dtype, ready=True)
+
+    def float(self) -> Tensor:
+        return Tensor(self.values, "torch.float32", self.ready)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        if not self.ready or self.dtype != "torch.float32":
+            raise TypeError("no array yet")
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SCORES, SCORES.tolist(), SCORES.astype(np.float16), (SCORES, "hidden states"), [SCORES, SCORES[:1]],
+        {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES}, SimpleNamespace(logits=SCORES),
+        Tensor(SCORES), Tensor(SCORES, "torch.bfloat16"), (Tensor(SCORES),), SimpleNamespace(logits=Tensor(SCORES)),
+    ],
+)  # fmt: skip
+def test_the_scores_inside_an_answer(answer: Any) -> None:
+    found = checked_scores(answer, 3)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (SCORES[:, 0], r"returned shape \(3,\) for a batch of 3; expected \(3, classes\).*add an axis"),
+        (SCORES[:2], r"returned shape \(2, 2\) for a batch of 3"),
+        (SCORES[None], r"returned shape \(1, 3, 2\)"),
+        (SCORES[:, :0], r"returned shape \(3, 0\)"),
+        (0.5, r"returned shape \(\)"),
+        ("cat", "returned str, which is no array of scores .could.*; expected .*Wrap it"),
+        (None, r"returned NoneType, which is no array of scores \(nothing at all\)"),
+        ({}, "returned NoneType"),
+        ((), "returned NoneType"),
+        (object(), "which is no array of scores"),
+        ([[1, 2], [3], [4]], "no array of scores"),
+        (np.where(SCORES == 1, np.nan, SCORES), "NaN or Inf for mask 11; expected finite"),
+        (np.where(SCORES == 1, -np.inf, SCORES), "NaN or Inf for mask 11"),
+    ],
+)
+def test_what_is_no_answer(answer: Any, says: str) -> None:
+    with pytest.raises(ModelOutputError, match=says):
+        checked_scores(answer, 3, first_mask=10)
+
+
+def test_complex_scores_are_no_answer() -> None:
+    with pytest.raises(ModelOutputError, match="complex"):
+        unwrap(SCORES * 1j)
+
+
+def test_probabilities_of_logits_and_of_probabilities() -> None:
+    logits = np.array([[1000.0, 998.0, -5.0], [0.2, -0.1, 0.4]])
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities(logits), expected)
+    np.testing.assert_allclose(probabilities(logits, "logits"), expected)
+    np.testing.assert_allclose(probabilities(SCORES), SCORES)
+    np.testing.assert_allclose(probabilities(SCORES, "logits")[0], [1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-0.5))])
+    np.testing.assert_allclose(probabilities(np.array([[0.9, 0.8]]), "probabilities"), [[0.9, 0.8]])
+
+
+def test_one_column_is_two_classes() -> None:
+    np.testing.assert_allclose(probabilities(np.array([[0.3]])), [[0.7, 0.3]])
+    np.testing.assert_allclose(probabilities(np.array([[-2.0], [0.0]])), [[0.880797, 0.119203], [0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(probabilities(np.array([[0.0]]), "logits"), [[0.5, 0.5]])
+
+
+def test_ambiguous_scores_name_the_argument() -> None:
+    with pytest.raises(InputError, match=r'sum to 1\.7\.\.1\.7 .*output="logits" or output="probabilities"'):
+        find_output(np.array([[0.9, 0.8]]))
+    with pytest.raises(InputError, match=r'between -0\.5 and 2.*If they are logits, say output="logits"'):
+        probabilities(np.array([[-0.5, 2.0]]), "probabilities")
+
+
+# Asking
+
+
+def counting(calls: list[np.ndarray], fail_at: int = -1) -> Any:
+    def model(batch: np.ndarray) -> Any:
+        if 0 <= fail_at < sum(map(len, calls)) + len(batch):
+            raise RuntimeError("out of memory")
+        calls.append(batch.copy())
+        return np.stack([batch.reshape(len(batch), -1).sum(axis=1), np.zeros(len(batch))], axis=1)
+
+    return Model(model)
+
+
+MEDIA = np.random.default_rng(0).integers(1, 255, (4, 6, 3), dtype=np.uint8)
+MASKS = np.random.default_rng(1).random((10, 4, 6)) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "max_batch", "sizes"),
+    [(4, None, [4, 4, 2]), (32, None, [10]), (8, 3, [3, 3, 3, 1]), (1, None, [1] * 10)],
+)
+def test_batches_and_counts(batch_size: int, max_batch: int | None, sizes: list[int]) -> None:
+    calls: list[np.ndarray] = []
+    asker = Asker(Model(counting(calls).scores, max_batch=max_batch), MEDIA, np.zeros_like(MEDIA), batch_size)
+    scores = asker(MASKS)
+    assert [len(batch) for batch in calls] == sizes
+    assert asker.evals == 10
+    assert scores[:, 0].tolist() == (MEDIA * MASKS[..., None]).sum(axis=(1, 2, 3)).tolist()
+    assert all(batch.dtype == np.uint8 for batch in calls)
+
+
+def test_masks_of_cells_are_never_all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blackbox, "MAX_BATCH_BYTES", 3 * MEDIA.nbytes)
+    calls: list[np.ndarray] = []
+    masks = CellMasks(np.random.default_rng(2).random((10, 2, 3)) < 0.5, (4, 6))
+    scores = Asker(counting(calls), MEDIA, np.zeros_like(MEDIA), 32)(masks)
+    assert [len(batch) for batch in calls] == [3, 3, 3, 1]
+    assert scores[:, 0].tolist() == (MEDIA * np.asarray(masks)[..., None]).sum(axis=(1, 2, 3)).tolist()
+
+
+def test_a_failure_has_the_masks_number_and_what_was_answered() -> None:
+    asker = Asker(counting([], fail_at=10), MEDIA, MEDIA, 4)
+    asker(MASKS[:6])
+    with pytest.raises(
+        ModelError, match=r"starts at mask 10 \(shape \(4, 4, 6, 3\), uint8\): RuntimeError: out of m"
+    ) as caught:
+        asker(MASKS)
+    assert len(caught.value.answered) == 4  # type: ignore[attr-defined]
+    assert asker.evals == 10
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_an_interrupt_is_no_failure_of_the_model() -> None:
+    def interrupted(batch: np.ndarray) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Asker(Model(interrupted), MEDIA, MEDIA)(MASKS)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, True, "8"])
+def test_a_batch_size_that_is_none(batch_size: Any) -> None:
+    with pytest.raises(InputError, match=r"batch_size is .*expected a whole number, at least 1"):
+        Asker(counting([]), MEDIA, MEDIA, batch_size)

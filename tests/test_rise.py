@@ -1,0 +1,69 @@
+"""RISE's masks and map, against loops and a black box of known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from borex.blackbox import Asker, Model
+from borex.heatmaps.rise import RiseMasks, rise
+
+EXTENTS = [(20, 31), (4, 18, 25), (1, 40), (5, 3), (2, 2)]
+
+
+@pytest.mark.parametrize("extent", EXTENTS)
+def test_masks_are_soft_in_range_and_kept_by_half(extent: tuple[int, ...]) -> None:
+    masks = RiseMasks(400, extent, np.random.default_rng(0))
+    drawn = masks[:]
+    assert drawn.shape == masks.shape == (400, *extent)
+    assert drawn.dtype == np.float32
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    # 400 coins on every pixel: six standard errors of a mean.
+    assert np.abs(drawn.mean(axis=0) - 0.5).max() < 6 * 0.5 / 20
+    assert np.unique(drawn).size > 2
+
+
+def test_a_mask_is_a_grid_enlarged_and_shifted() -> None:
+    masks = RiseMasks(1, (21, 35), np.random.default_rng(1))
+    kept, shift = masks._kept[0], masks._shift[0]
+    for y, x in np.ndindex(21, 35):
+        at = [np.clip((p + 0.5) * 7 / size + s - 0.5, 0, 7) for p, size, s in zip((y, x), (21, 35), shift, strict=True)]
+        low = [min(int(a), 6) for a in at]
+        value = 0.0
+        for dy, dx in np.ndindex(2, 2):
+            weight = [1 - (a - lo) if not d else a - lo for a, lo, d in zip(at, low, (dy, dx), strict=True)]
+            value += weight[0] * weight[1] * kept[low[0] + dy, low[1] + dx]
+        assert masks[:1][0, y, x] == pytest.approx(value, abs=1e-5)
+
+
+def test_a_slice_is_a_part_of_the_whole_whenever_it_is_drawn() -> None:
+    masks = RiseMasks(30, (8, 9), np.random.default_rng(2))
+    whole = masks[:]
+    assert (masks[4:9] == whole[4:9]).all()
+    assert masks[3:3].shape == (0, 8, 9)
+    assert (RiseMasks(30, (8, 9), np.random.default_rng(2))[:] == whole).all()
+
+
+def test_the_map_is_the_mean_of_masks_weighted_by_scores() -> None:
+    masks = RiseMasks(21, (8, 9), np.random.default_rng(3), p=0.3)
+    values = np.random.default_rng(4).random(21)
+    expected = sum(v * m for v, m in zip(values, masks[:], strict=True)) / (21 * 0.3)
+    np.testing.assert_allclose(masks.heat_map(values), expected, rtol=1e-5)
+    np.testing.assert_allclose(masks.heat_map(values, chunk=4), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("extent", [(20, 30), (6, 14, 21)])
+def test_it_finds_the_object(extent: tuple[int, ...]) -> None:
+    seen = np.zeros(extent)
+    seen[tuple(slice(size // 2, size // 2 + max(2, size // 4)) for size in extent)] = 1
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        p = (batch[..., 0] * seen).reshape(len(batch), -1).sum(axis=1) / seen.sum()
+        return np.stack([1 - p, p], axis=1)
+
+    media = np.ones((*extent, 1))
+    asker = Asker(Model(model), media, np.zeros_like(media))
+    found = rise(asker, extent, 1, 600, np.random.default_rng(0))
+    assert seen[np.unravel_index(found.argmax(), extent)] == 1
+    assert asker.evals == 600

@@ -1,0 +1,130 @@
+"""What is explained, and what cannot be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from borex.errors import ModelOutputError, TargetError
+from borex.targets import Target, check_target, find_target, log_odds
+
+LABELS = ["tabby, tabby cat", "tiger cat", "Persian cat", "tiger, Panthera tigris", "crane", "crane, bird"]
+P = np.array([[0.1, 0.5, 0.05, 0.2, 0.1, 0.05]])
+LOGITS = np.log(P) + 3
+
+
+def test_none_is_the_top_class() -> None:
+    assert find_target(None, P, LABELS) == Target(1, "tiger cat")
+    assert find_target(None, LOGITS) == Target(1, "class 1")
+
+
+@pytest.mark.parametrize("index", [3, np.int64(3), np.uint8(3)])
+def test_an_index(index: int) -> None:
+    found = find_target(index, P, LABELS)
+    assert found == Target(3, "tiger, Panthera tigris")
+    assert type(found.index) is int
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("tiger cat", 1), ("Tiger", 3), ("panthera tigris", 3), ("persian", 2), (" tabby cat ", 0), ("crane, bird", 5),
+        ("tabby, tabby cat", 0),
+    ],
+)  # fmt: skip
+def test_labels(text: str, index: int) -> None:
+    assert find_target(text, P, LABELS).index == index
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "says"),
+    [
+        (6, LABELS, r"target is class 6; the model has classes 0 to 5"),
+        (-1, LABELS, r"target is class -1; the model has classes 0 to 5"),
+        ("cat", LABELS, r"'cat' fits 3 classes \(0 'tabby, tabby cat', 1 .*give the index"),
+        ("persan cat", LABELS, r"no label of the model is 'persan cat'; close to it: 'persian cat'"),
+        ("dog", None, r"label 'dog', but the model's labels are not known; give a class index"),
+        (" ", LABELS, "empty label"),
+        (True, LABELS, "target is True; expected a class index, a label"),
+        (1.0, LABELS, r"target is 1\.0; expected a class index"),
+        (np.array([1, 2]), LABELS, "target has 2 values; expected one class for one input.*one by one"),
+        ([1, 2, 3], LABELS, r"target is \[1, 2, 3\]; expected one class for one input, or a pair"),
+        ((1, 1), LABELS, "sets a class against itself"),
+        (("tabby", 0), LABELS, "sets a class against itself"),
+        ((0, 9), LABELS, "target is class 9"),
+        (Target(9, "nine"), LABELS, "target is class 9"),
+    ],
+)
+def test_what_is_no_target(target: object, labels: list[str] | None, says: str) -> None:
+    with pytest.raises(TargetError, match=says):
+        find_target(target, P, labels)  # type: ignore[arg-type]
+
+
+def test_what_shows_before_the_model_is_asked() -> None:
+    for target in (None, 0, 10**6, (0, 1), np.sum, Target(3, "three")):
+        check_target(target)
+    for target in (-1, 1.0, [1, 2, 3], (0, -1), (2, 2), "dog", np.zeros(3), Target(-1, "")):
+        with pytest.raises(TargetError):
+            check_target(target)  # type: ignore[arg-type]
+    with pytest.raises(TargetError, match="classes 0 to 5"):
+        check_target(6, LABELS)
+
+
+def test_a_class() -> None:
+    target = find_target(3, P)
+    np.testing.assert_allclose(target.value(LOGITS), P[:, 3])
+    np.testing.assert_allclose(target.link(P), np.log(0.2 / 0.8))
+
+
+def test_a_pair_is_one_against_the_other() -> None:
+    target = find_target(("tiger", 1), P, LABELS)
+    assert target == Target(3, "tiger, Panthera tigris against tiger cat", against=1)
+    np.testing.assert_allclose(target.value(P), [0.2 - 0.5])
+    np.testing.assert_allclose(target.link(LOGITS), np.log(0.2 / 0.8) - np.log(0.5 / 0.5))
+    assert find_target([3, 1], P) == find_target((3, 1), P)
+
+
+def test_a_function_sees_raw_scores() -> None:
+    def margin(scores: np.ndarray) -> np.ndarray:
+        return scores[:, 0] - scores[:, 1]
+
+    target = find_target(margin, LOGITS)
+    assert target.label == "margin"
+    np.testing.assert_allclose(target.value(LOGITS), LOGITS[:, 0] - LOGITS[:, 1])
+    np.testing.assert_allclose(target.link(LOGITS), target.value(LOGITS))
+
+
+@pytest.mark.parametrize("function", [lambda s: s, lambda s: 1.0, lambda s: s[:, 0] * np.nan])
+def test_a_function_of_the_wrong_shape(function) -> None:
+    with pytest.raises(
+        ModelOutputError, match=r"target function returned shape .*expected finite values of shape \(1,\)"
+    ):
+        find_target(function, P)
+
+
+def test_a_function_that_a_file_has_forgotten() -> None:
+    with pytest.raises(TargetError, match="'margin' was a function"):
+        Target(None, "margin").value(P)
+
+
+def test_one_output_is_two_classes() -> None:
+    logit = np.array([[2.0], [-1.0]])
+    sigmoid = 1 / (1 + np.exp(-logit[:, 0]))
+    target = find_target(None, logit[:1])
+    assert target.index == 1
+    np.testing.assert_allclose(target.value(logit), sigmoid)
+    np.testing.assert_allclose(find_target(0, logit[:1]).value(logit), 1 - sigmoid)
+    assert find_target(None, logit[1:]).index == 0
+    with pytest.raises(TargetError, match="classes 0 to 1"):
+        find_target(2, logit)
+
+
+def test_one_output_with_one_label_speaks_for_it() -> None:
+    logit = np.array([[2.0]])
+    assert find_target("cat", logit, ["cat"]) == Target(1, "cat")
+    assert find_target(0, logit, ["cat"]) == Target(0, "not cat")
+    check_target(1, ["cat"])
+
+
+def test_log_odds_are_bounded() -> None:
+    assert log_odds(np.array([0, 1e-3, 0.5, 1 - 1e-3, 1])) == pytest.approx([-6.907, -6.907, 0, 6.907, 6.907], abs=1e-3)
