@@ -114,7 +114,7 @@ class Explanation:
 
         return overlay(self._media(media), self._smooth(self.saliency), limits=limits)
 
-    def panel(self, media: np.ndarray | None = None, max_side: int = 480) -> np.ndarray:
+    def panel(self, media: np.ndarray | None = None, max_side: int = 360) -> np.ndarray:
         """An image, its initial map unless that is flat, the refined map and its standard deviation side by side, uint8
         RGB `(H, W, 3)`; `max_side`: pixels along the longer side of each, at most."""
         from borex.media.write import overlay, panel, picture

@@ -1,0 +1,57 @@
+# Everything happens in .venv, made here from python3 or from PYTHON=…; what is installed is not installed again until
+# pyproject.toml or constraints.txt changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+OUT ?= out
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint types format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.demo ## refine the heat map of a photo under the embedded model, into out/
+	@$(BIN)/borex refine examples/coffee.jpg --initial examples/coffee_rise.png --out $(OUT)
+
+test: $(VENV)/.test ## run the whole suite
+	@$(BIN)/python -m pytest
+
+check: lint types ## lint, types and tests, as .ci/run does
+	@$(MAKE) --no-print-directory test
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/.dev ## mypy, strict, on src
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## bring the code into ruff's format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(VENV)/.bench ## list the scripts behind the numbers in the docs, and how to run each
+	@for script in benchmarks/*.py; do \
+	  echo "$(BIN)/python $$script"; \
+	  $(BIN)/python -c "import ast, sys; print('   ', ast.get_docstring(ast.parse(open(sys.argv[1]).read())).splitlines()[0])" $$script; \
+	done
+
+clean: ## remove what was made here: .venv, outputs, caches
+	@rm -rf $(VENV) $(OUT) borex-out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"borex needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Say which: make PYTHON=...")'
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra of pyproject.toml; `dev` and `bench` contain `test`, which contains `demo`.
+$(VENV)/.%: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	@echo "installing borex[$*] into $(VENV)"
+	@$(INSTALL) --editable '.[$*]'
+	@touch $@
