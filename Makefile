@@ -7,7 +7,7 @@ CONSTRAINTS ?= constraints.txt
 OUT ?= out
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types format bench clean
