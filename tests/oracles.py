@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from borex.field import WIDE, Field, Hyperparameters
+from borex.field import LONG, WIDE, Field, Hyperparameters
 
 JITTER = 1e-9  # what the field adds to the noise's variance
 
@@ -29,11 +29,16 @@ class DenseField:
         cells = list(product(*map(range, grid)))
         lengths = (*hyper.lengths, hyper.lengths[-1])
         unit = unit_of_space(grid, extent)
-        gram = np.ones((n, n))
+        early = len(grid) - 2
+        long = [LONG * n for n in grid[:early]] + [LONG * min(extent[-2:]) / unit] * 2
+        gram = np.zeros((n, n))
         for (i, a), (j, b) in product(enumerate(cells), enumerate(cells)):
+            short_part = long_part = 1.0
             for axis in range(len(grid)):
-                step = extent[axis] / grid[axis] / unit if axis >= len(grid) - 2 else 1.0
-                gram[i, j] *= matern32((a[axis] - b[axis]) * step, lengths[axis])
+                step = extent[axis] / grid[axis] / unit if axis >= early else 1.0
+                short_part *= matern32((a[axis] - b[axis]) * step, lengths[axis])
+                long_part *= matern32((a[axis] - b[axis]) * step, long[axis])
+            gram[i, j] = short_part + long_part
         self.prior = np.zeros((2 * n + 3, 2 * n + 3))
         self.prior[:n, :n] = hyper.amplitude**2 * gram
         self.prior[n : 2 * n, n : 2 * n] = (hyper.contrast * hyper.amplitude) ** 2 * gram

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from borex.kernels import apply_product, axis_gram
-
 if TYPE_CHECKING:
     from borex.field import Field, Hyperparameters
 
@@ -40,7 +38,6 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
         explained = rows @ field._h
         trust = TRUST / max(float(explained.std()), 1e-9)
         fixed += trust**2 * np.outer(explained, explained)
-    cube = rows.reshape(len(rows), *field.grid)
     contrast_sign = np.where(same, 1.0, -1.0)
 
     lengths = (LENGTH,) * (len(field.grid) - 1) if start is None else start.lengths
@@ -51,8 +48,7 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
     def at(lengths: tuple[float, ...], guess: np.ndarray) -> tuple[float, np.ndarray, float]:
         key = tuple(np.round(np.log(lengths), 6))
         if key not in tried:
-            grams = [axis_gram(a, a, n) for a, n in zip(field._at, (*lengths, lengths[-1]), strict=True)]
-            gram = rows @ apply_product(grams, cube).reshape(len(rows), -1).T
+            gram = rows @ field._applied(lengths, rows).T
             unit = max(float(np.diag(gram).mean()), 1e-12)
             found, cost = _minimise(guess, gram / unit, contrast_sign, fixed, hidden, values)
             cost += 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2

@@ -7,9 +7,11 @@ seen) or the whole input (little is hidden):
     g(f(little hidden)) = c_hidden - a . s_hidden + noise,     a: how much of each cell is hidden
 
 `s_seen = s - d` and `s_hidden = s + d` are two correlated fields; `s`, their mean, is the saliency. `s = beta h + u`,
-where `h` is the initial map, standardised, and `u`, `d` are zero-mean GPs whose covariance is a product of Matérn 3/2
-over the axes. `g` is the log-odds. Everything is Gaussian and closed: this is Bayesian linear regression (Rasmussen &
-Williams 2006, chapter 2), and samples are drawn by pathwise conditioning (Wilson et al. 2020, eq. 10).
+where `h` is the initial map, standardised, and `u`, `d` are zero-mean GPs. Their covariance is the sum of two products
+of Matérn 3/2 over the axes: one with length scales that the evidence chooses, one with long ones (with the first alone
+the map falls to pieces where the answers say little). `g` is the log-odds. Everything is Gaussian and closed: this is
+Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples are drawn by pathwise conditioning
+(Wilson et al. 2020, eq. 10).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import numpy as np
 
 from borex.kernels import apply_product, axis_gram
 
+# The long length scale of every axis, as a share of it (in space: of the shorter side).
+LONG = 0.36
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
 WIDE = 5.0
 
@@ -28,9 +32,9 @@ WIDE = 5.0
 class Hyperparameters:
     """Of the field, for answers divided by their standard deviation.
 
-    `amplitude`: std of `u` in a cell, > 0. `contrast`: std of `d` over that of `u`, ≥ 0. `lengths`: one length scale
-    for each axis before the last two, in cells, then one for space, in sides of a square with a cell's area. `noise`:
-    std of the noise of (little seen, little hidden). `trust`: std of the prior of beta.
+    `amplitude`: std in a cell of each of the two parts of `u`, > 0. `contrast`: std of `d` over that of `u`, ≥ 0.
+    `lengths`: one length scale for each axis before the last two, in cells, then one for space, in sides of a square
+    with a cell's area. `noise`: std of the noise of (little seen, little hidden). `trust`: std of the prior of beta.
     """
 
     amplitude: float
@@ -55,6 +59,7 @@ class Field:
             (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / side)
             for axis, (n, size) in enumerate(zip(grid, extent, strict=True))
         ]
+        self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * min(extent[-2:]) / side))
         self._h: np.ndarray | None = None
         if initial is not None:
             h = np.asarray(initial, dtype=np.float64).ravel()
@@ -115,10 +120,12 @@ class Field:
         """`n` draws `(n, *grid)` of the saliency from its posterior, in log-odds a cell."""
         self._solve()
         hyper = self._hyper()
-        factors = [np.linalg.cholesky(gram + 1e-9 * np.eye(len(gram))) for gram in self._grams(hyper)]
-        normal = rng.standard_normal((2 * n, *self.grid))
-        fields = (hyper.amplitude * apply_product(factors, normal)).reshape(2, n, self.n_cells)
-        saliency, contrast = fields[0], hyper.contrast * fields[1]
+        drawn = np.zeros((2 * n, *self.grid))
+        for grams in (self._grams(hyper.lengths), self._long):
+            factors = [np.linalg.cholesky(gram + 1e-9 * np.eye(len(gram))) for gram in grams]
+            drawn += apply_product(factors, rng.standard_normal(drawn.shape))
+        saliency, contrast = hyper.amplitude * drawn.reshape(2, n, self.n_cells)
+        contrast *= hyper.contrast
         if self._h is not None:
             saliency = saliency + hyper.trust * rng.standard_normal((n, 1)) * self._h
         answers = saliency @ self._rows.T + (contrast @ self._rows.T) * self._sign()
@@ -135,7 +142,7 @@ class Field:
         other = self.with_hyperparameters()
         other._rows, other._hidden, other._values = self._rows[:0], self._hidden[:0], self._values[:0]
         other.observe(coverage, np.zeros(len(coverage)))
-        applied = other._applied(hyper)
+        applied = other._applied(hyper.lengths, other._rows)
         cross = self._covariance(hyper, self._rows, applied, self._hidden, other._hidden, other._rows)
         own = other._covariance(hyper, other._rows, applied, other._hidden, other._hidden, other._rows)
         half = self._forward(cross)
@@ -194,17 +201,18 @@ class Field:
     def _noise(self, hyper: Hyperparameters) -> np.ndarray:
         return np.where(self._hidden, hyper.noise[1], hyper.noise[0])
 
-    def _grams(self, hyper: Hyperparameters) -> list[np.ndarray]:
-        lengths = (*hyper.lengths, hyper.lengths[-1])
-        return [axis_gram(at, at, length) for at, length in zip(self._at, lengths, strict=True)]
+    def _grams(self, lengths: tuple[float, ...]) -> list[np.ndarray]:
+        """The covariances of each axis for length scales of the early axes and of space."""
+        return [axis_gram(at, at, n) for at, n in zip(self._at, (*lengths, lengths[-1]), strict=True)]
 
-    def _applied(self, hyper: Hyperparameters, start: int = 0) -> np.ndarray:
-        """`K a` of the observations from `start` on, `(n, cells)`."""
-        rows = self._rows[start:]
-        return apply_product(self._grams(hyper), rows.reshape(len(rows), *self.grid)).reshape(len(rows), -1)
+    def _applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
+        """`K a` for each of `rows` `(n, cells)`, at unit amplitude: `(n, cells)`."""
+        cubes = rows.reshape(len(rows), *self.grid)
+        both = apply_product(self._grams(lengths), cubes) + apply_product(self._long, cubes)
+        return both.reshape(len(rows), -1)
 
     def _prior_variance(self) -> np.ndarray:
-        u = np.full(self.n_cells, self._hyper().amplitude ** 2)
+        u = np.full(self.n_cells, 2 * self._hyper().amplitude ** 2)
         return u if self._h is None else u + (self._hyper().trust * self._h) ** 2
 
     def _covariance(
@@ -233,7 +241,7 @@ class Field:
             return
         from scipy.linalg import solve_triangular
 
-        applied = self._applied(hyper, old)
+        applied = self._applied(hyper.lengths, self._rows[old:])
         rows, hidden = self._rows, self._hidden
         block = self._covariance(hyper, rows, applied, hidden, hidden[old:], rows[old:])
         noise = self._noise(hyper)[old:] ** 2

@@ -16,23 +16,25 @@ def masked(media: np.ndarray, baseline: np.ndarray, masks: np.ndarray) -> np.nda
     `media`, `baseline`: `(*extent, channels)`, one dtype, which the copies keep; integer media is rounded.
     `masks`: bool, or floats in [0, 1]; bool masks copy values and are exact.
     """
+    # A mask repeated for every channel runs over memory in order, which is several times as fast as broadcasting it.
+    m = np.repeat(masks, media.shape[-1], axis=-1).reshape(len(masks), *media.shape)
     if masks.dtype == bool and media.dtype.itemsize == 1:
-        # Four times as fast as a choice: every kept byte becomes all ones, then baseline ^ ((media ^ baseline) & ones).
-        ones = np.repeat(masks, media.shape[-1], axis=-1).view(np.uint8)
-        np.negative(ones, out=ones)
-        copies = ones.reshape(len(masks), *media.shape)
+        # Kept bytes become all ones, then baseline ^ ((media ^ baseline) & ones): four times as fast as a choice.
+        copies: np.ndarray = m.view(np.uint8)
+        np.negative(copies, out=copies)
         copies &= media.view(np.uint8) ^ baseline.view(np.uint8)
         copies ^= baseline.view(np.uint8)
         return copies.view(media.dtype)
-    m = masks[..., None]
     if masks.dtype == bool:
-        return np.asarray(np.where(m, media, baseline))
+        return np.where(m, media, baseline)
     # Float32 holds every integer of up to 24 bits; wider media needs more.
     real = np.float32 if media.dtype.itemsize <= (4 if media.dtype.kind == "f" else 2) else np.float64
-    copies = m.astype(real, copy=False) * (media.astype(real) - baseline) + baseline
+    blend: np.ndarray = m.astype(real, copy=False)
+    blend *= media.astype(real) - baseline
+    blend += baseline
     if media.dtype.kind in "iu":
-        np.rint(copies, out=copies)
-    return np.asarray(copies.astype(media.dtype, copy=False))
+        np.rint(blend, out=blend)
+    return blend.astype(media.dtype, copy=False)
 
 
 def boxes(lower: np.ndarray, upper: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:

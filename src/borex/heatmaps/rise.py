@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from borex.blackbox import Asker
+from borex.kernels import apply_product
 
 
 class RiseMasks:
@@ -30,18 +31,18 @@ class RiseMasks:
         return (len(self), *self.extent)
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        masks = []
-        for kept, shift in zip(self._kept[part], self._shift[part], strict=True):
-            mask = kept.astype(np.float32)
-            for axis, (size, cells) in enumerate(zip(self.extent, self._cells, strict=True)):
-                at = (np.arange(size) + 0.5) * cells / size + shift[axis] - 0.5
-                at = np.clip(at, 0, cells)
-                low = np.minimum(at.astype(int), cells - 1)
-                weight = (at - low).astype(np.float32).reshape([-1] + [1] * (mask.ndim - 1 - axis))
-                below, above = np.take(mask, low, axis=axis), np.take(mask, low + 1, axis=axis)
-                mask = below + weight * (above - below)
-            masks.append(mask)
-        return np.stack(masks) if masks else np.empty((0, *self.extent), dtype=np.float32)
+        masks = np.empty((len(self._kept[part]), *self.extent), dtype=np.float32)
+        for row, (kept, shift) in enumerate(zip(self._kept[part], self._shift[part], strict=True)):
+            masks[row] = apply_product(self._weights(shift), kept[None].astype(np.float32))[0]
+        return masks
+
+    def _weights(self, shift: np.ndarray) -> list[np.ndarray]:
+        """For each axis the linear weights `(size, cells + 1)` of the coarse grid's values at every pixel."""
+        weights = []
+        for size, cells, moved in zip(self.extent, self._cells, shift, strict=True):
+            at = np.clip((np.arange(size) + 0.5) * cells / size + moved - 0.5, 0, cells)
+            weights.append(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells + 1))).astype(np.float32))
+        return weights
 
     def heat_map(self, values: np.ndarray, chunk: int = 16) -> np.ndarray:
         """The heat map `(*extent,)` from the scores `(n,)` under the masks: sum of score times mask over `n p`."""
