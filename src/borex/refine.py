@@ -111,6 +111,7 @@ def _from_rise(refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any
 
     settings = refiner.settings
     n = min(INITIAL_EVALS, int(settings.max_evals * INITIAL_SHARE))
+    n -= (settings.max_evals - n) % 2  # what is left is asked in pairs
     masks = RiseMasks(n, refiner.extent, np.random.default_rng([settings.seed, 1]))
     ends = np.stack([np.full(refiner.extent, end) for end in (True, False)])
     refiner.tell(ends, _answers(refiner, asker, ends, bar))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,7 +50,8 @@ class FieldStrategy:
         self.field = Field(settings.grid, settings.extent, h)
         self._boxes: SobolBoxes | None = None
         self._asked: CellMasks | None = None
-        self._fitted_at = self._final_at = 0
+        self._fitted_at = 0
+        self._final: Field | None = None
         self._last: np.ndarray | None = None
 
     @property
@@ -96,13 +98,18 @@ class FieldStrategy:
         extent = self._settings.extent
         if self.field.flat or len(self.field) < 2:
             return np.zeros(extent), np.zeros(extent)
-        if self._final_at != len(self.field):
-            self.field.fit()
-            self._final_at = self._fitted_at = len(self.field)
-        return spread(self.field.mean()[None], extent)[0], spread(self.field.std()[None], extent)[0]
+        field = self._fitted()
+        return spread(field.mean()[None], extent)[0], spread(field.std()[None], extent)[0]
 
     def trust(self) -> tuple[float, float] | None:
-        return None if self.field.flat or len(self.field) < 2 else self.field.trust()
+        return None if self.field.flat or len(self.field) < 2 else self._fitted().trust()
+
+    def _fitted(self) -> Field:
+        """The field with hyperparameters that depend on the answers alone: a copy, so that looking changes no run."""
+        if self._final is None or len(self._final) != len(self.field):
+            self._final = copy(self.field)
+            self._final.fit()
+        return self._final
 
     def points(self) -> np.ndarray:
         return np.empty((0, 0))

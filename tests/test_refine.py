@@ -1,0 +1,199 @@
+"""`refine` on black boxes of known answer: what is found, what it costs, and that it can be repeated."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import borex
+from borex.evaluation import average_precision
+from borex.masks import cell_means
+from tests.closed_form import Counted, box, bumps, flat, linear, ones, same, share_seen
+
+IMAGE, CLIP = (42, 56), (6, 28, 35)
+LAYOUTS = {2: "HWC", 3: "THWC"}
+
+
+def refined(model: Any, extent: tuple[int, ...], initial: Any = None, **options: Any) -> borex.Explanation:
+    given = {"target": 1, "baseline": "black", "layout": LAYOUTS[len(extent)], **options}
+    return borex.refine(model, ones(extent), initial, **given)
+
+
+def hint(extent: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """A heat map that knows a little: the truth at another resolution, in noise."""
+    truth = box(tuple(size // 2 for size in extent)).astype(float)
+    return truth + np.random.default_rng(seed).normal(0, 0.5, truth.shape)
+
+
+# What is found
+
+
+@pytest.mark.parametrize("extent", [IMAGE, CLIP])
+def test_weights_of_a_linear_model_are_recovered(extent: tuple[int, ...]) -> None:
+    weights = bumps(extent)
+    found = refined(linear(weights), extent, max_evals=300)
+    grid = found.record.settings.grid
+    cells = [cell_means(values[None].astype(float), grid).ravel() for values in (found.saliency, weights)]
+    assert np.corrcoef(*cells)[0, 1] > 0.95
+    # Log-odds of a cell: the sum of its pixels' weights.
+    per_cell = np.prod(extent) / np.prod(grid)
+    assert np.polyfit(cells[1] * per_cell, cells[0], 1)[0] == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("initial", [None, "rise", "hint"])
+def test_an_object_is_found(initial: Any) -> None:
+    inside = box(IMAGE)
+    found = refined(share_seen(inside), IMAGE, hint(IMAGE) if initial == "hint" else initial, max_evals=200)
+    assert average_precision(found.saliency, inside) > 0.75
+
+
+def test_an_object_is_found_in_space_and_time() -> None:
+    inside = box(CLIP)
+    found = refined(share_seen(inside), CLIP, max_evals=300)
+    assert average_precision(found.saliency, inside) > 0.5 > 10 * inside.mean()
+
+
+@pytest.mark.parametrize("extent", [IMAGE, CLIP])
+def test_the_published_method_finds_it_too(extent: tuple[int, ...]) -> None:
+    inside = box(extent)
+    found = refined(share_seen(inside), extent, hint(extent), method="paper", max_evals=60)
+    assert average_precision(found.saliency, inside) > 5 * inside.mean()
+    assert found.std.min() > 0
+
+
+def test_the_true_map_is_trusted_and_noise_is_not() -> None:
+    weights = bumps(IMAGE)
+    noise = np.random.default_rng(0).normal(size=IMAGE)
+    true, false = (refined(linear(weights), IMAGE, initial).trust for initial in (weights, noise))
+    assert true is not None
+    assert false is not None
+    assert true[0] > 4 * true[1]
+    assert abs(false[0]) < 0.2 * true[0]
+
+
+def test_uncertainty_shrinks_with_evaluations() -> None:
+    few, many = (refined(linear(bumps(IMAGE)), IMAGE, max_evals=n, seed=1).std.mean() for n in (30, 300))
+    assert 0 < many < few
+
+
+def test_what_comes_back() -> None:
+    model = linear(bumps(IMAGE))
+    found = refined(model, IMAGE, target=None, max_evals=40)
+    assert found.saliency.dtype == found.std.dtype == found.initial.dtype == np.float32
+    assert found.saliency.shape == found.std.shape == found.initial.shape == IMAGE
+    assert found.target == borex.targets.Target(1, "class 1")
+    assert found.score == pytest.approx(1 / (1 + np.exp(-3) + np.exp(-15)))
+    assert not found.initial.any()
+    assert found.trust is None
+    assert found.check is None
+    assert [entry["evals"] for entry in found.history] == sorted(entry["evals"] for entry in found.history)
+    assert found.record.coverage.shape[0] == found.record.scores.shape[0] == found.evals
+    # The first is the untouched input, the second hides all.
+    assert found.record.coverage.reshape(found.evals, -1)[:2].mean(axis=1).tolist() == [1, 0]
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+@pytest.mark.parametrize("initial", [None, "rise", "hint"])
+@pytest.mark.parametrize("max_evals", [20, 37, 101])
+def test_the_budget_holds_and_everything_counts(method: str, initial: Any, max_evals: int) -> None:
+    model = share_seen(box(IMAGE))
+    given = hint(IMAGE) if initial == "hint" else initial
+    found = refined(model, IMAGE, given, method=method, max_evals=max_evals, batch_size=7)
+    assert model.calls == found.evals
+    assert max_evals - 1 <= model.calls <= max_evals  # masks come in pairs
+    assert "budget" in found.stop_reason
+    assert max(model.batches) <= 7
+    assert (found.check is None) == (initial is None)
+
+
+def test_an_initial_map_by_name_is_data() -> None:
+    found = refined(share_seen(box(IMAGE)), IMAGE, "rise", max_evals=100)
+    assert found.evals == 100
+    soft = ((found.record.coverage > 0.01) & (found.record.coverage < 0.99)).reshape(100, -1).any(axis=1)
+    assert soft.sum() >= 20
+    assert np.ptp(found.initial) > 0
+
+
+# Repeatable
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+@pytest.mark.parametrize("initial", [None, "rise"])
+def test_same_seed_same_bits_whatever_the_batch(method: str, initial: Any) -> None:
+    options = {"method": method, "max_evals": 50}
+    one = refined(share_seen(box(IMAGE)), IMAGE, initial, batch_size=1, **options)
+    for batch_size in (3, 32, 500):
+        assert same(one, refined(share_seen(box(IMAGE)), IMAGE, initial, batch_size=batch_size, **options))
+    assert not same(one, refined(share_seen(box(IMAGE)), IMAGE, initial, seed=1, **options))
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+def test_no_global_random_state_is_touched(method: str) -> None:
+    np.random.seed(3)  # noqa: NPY002
+    before = str(np.random.get_state()), random.getstate()  # noqa: NPY002
+    first = refined(share_seen(box(IMAGE)), IMAGE, "rise", method=method, max_evals=40)
+    assert (str(np.random.get_state()), random.getstate()) == before  # noqa: NPY002
+    np.random.seed(4)  # noqa: NPY002
+    random.seed(4)
+    assert same(first, refined(share_seen(box(IMAGE)), IMAGE, "rise", method=method, max_evals=40))
+
+
+def test_inputs_are_left_as_they_were() -> None:
+    media, initial = ones(IMAGE), hint(IMAGE)
+    media.setflags(write=False)
+    initial.setflags(write=False)
+    borex.refine(share_seen(box(IMAGE)), media, initial, target=1, baseline="black", layout="HWC", max_evals=40)
+
+
+# Nothing to find, nothing to gain, nothing more to learn
+
+
+@pytest.mark.parametrize("initial", [None, "rise", "hint"])
+def test_a_flat_model_gives_a_flat_map_and_says_why(initial: Any) -> None:
+    model = Counted(flat)
+    found = refined(model, IMAGE, hint(IMAGE) if initial == "hint" else initial, target=None)
+    assert "does not depend on what is hidden" in found.stop_reason
+    assert found.target.index == 1
+    assert model.calls == found.evals < 200
+    if found.check is None or found.check.chosen == "refined":
+        assert not found.saliency.any()
+    assert not found.std.any()
+
+
+def test_the_initial_map_comes_back_where_refinement_is_worse() -> None:
+    # A checkerboard decides, far finer than the cells: only the given map can know them.
+    extent = (48, 48)
+    weights = np.indices(extent).sum(axis=0) % 2 * 2.0 - 1
+    weights = weights / 100
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        logit = ((batch[..., 0] != 0) * weights).reshape(len(batch), -1).sum(axis=1)
+        return np.stack([0 * logit, logit], axis=1)
+
+    found = borex.refine(model, ones(extent), weights, target=1, baseline="black", output="logits", layout="HWC",
+                         max_evals=40)  # fmt: skip
+    assert found.check is not None
+    assert found.check.chosen == "initial"
+    assert found.check.initial > 0.7 > 0.1 > found.check.refined
+    assert found.check.gain == found.check.refined - found.check.initial < 0
+    assert (found.saliency == weights.astype(np.float32)).all()
+    assert "the initial map is returned" in found.summary()
+    better = refined(linear(bumps(IMAGE)), IMAGE, -bumps(IMAGE))
+    assert better.check is not None
+    assert better.check.chosen == "refined"
+    assert better.check.gain > 0
+
+
+def test_it_stops_early_and_says_why() -> None:
+    model = linear(bumps((6, 8)))
+    found = refined(model, (6, 8), max_evals=2000)
+    assert "ranking changed by less than" in found.stop_reason
+    assert model.calls == found.evals < 1500
+    changes = [entry["change"] for entry in found.history]
+    assert max(changes[-2:]) < found.record.settings.tolerance <= max(changes[:-1])

@@ -1,0 +1,211 @@
+"""The loop driven from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from borex import Refiner
+from borex.errors import InputError
+from tests.closed_form import box, bumps, linear, same, share_seen
+from tests.test_refine import IMAGE, hint, refined
+
+
+def scores_of(model: Any, masks: Any) -> np.ndarray:
+    return np.asarray(model(np.asarray(masks)[..., None]))
+
+
+def driven(refiner: Refiner, model: Any, rounds: int = 10**6) -> Refiner:
+    while rounds and len(masks := refiner.ask()):
+        refiner.tell(masks, scores_of(model, masks))
+        rounds -= 1
+    return refiner
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+@pytest.mark.parametrize("initial", [None, "hint"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_driven_by_hand_it_is_refine(method: str, initial: Any, dense: bool) -> None:
+    model, given = share_seen(box(IMAGE)), hint(IMAGE) if initial else None
+    options = {"target": 1, "method": method, "max_evals": 60}
+    refiner = Refiner(IMAGE, given, **options)
+    while len(masks := refiner.ask()):
+        again = refiner.ask()
+        assert np.array_equal(np.asarray(masks), np.asarray(again))
+        told = np.asarray(masks) if dense else masks
+        refiner.tell(told, scores_of(model, told))
+    by_hand, all_in_one = refiner.result(), refined(model, IMAGE, given, method=method, max_evals=60)
+    if initial is None:
+        assert same(by_hand, all_in_one)
+    for name in ("saliency", "std"):
+        assert np.array_equal(getattr(by_hand, name), getattr(all_in_one, name))
+
+
+@pytest.mark.parametrize("extent", [(41, 53), (5, 27, 31)])
+def test_sizes_that_the_grid_does_not_divide_change_nothing_of_that(extent: tuple[int, ...]) -> None:
+    model = linear(bumps(extent))
+    results = []
+    for dense in (False, True):
+        refiner = Refiner(extent, target=1, max_evals=60)
+        while len(masks := refiner.ask()):
+            refiner.tell(np.asarray(masks, dtype=np.float32) if dense else masks, scores_of(model, masks))
+        results.append(refiner.result())
+    assert same(*results)
+
+
+def test_masks_that_were_never_asked_for_are_data() -> None:
+    weights = bumps(IMAGE)
+    model = linear(weights)
+    rng = np.random.default_rng(0)
+    masks = np.repeat(np.repeat(rng.random((150, 14, 14)) < 0.5, 3, axis=1), 4, axis=2)
+    refiner = Refiner(IMAGE, target=1)
+    refiner.tell(masks, scores_of(model, masks))
+    assert refiner.evals == 150
+    found = refiner.result()
+    assert found.stop_reason == "not finished"
+    assert np.corrcoef(found.saliency[1::3, 2::4].ravel(), weights[1::3, 2::4].ravel())[0, 1] > 0.5
+    assert np.isnan(found.score)
+    driven(refiner, model)
+    assert refiner.evals == 200
+    assert refiner.result().score == pytest.approx(0.9526, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+def test_own_masks_between_asking_and_telling(method: str) -> None:
+    model = share_seen(box(IMAGE))
+    own = np.random.default_rng(1).random((5, *IMAGE)).astype(np.float32) < 0.6
+    refiner = Refiner(IMAGE, hint(IMAGE), target=1, method=method, max_evals=80)
+    for _ in range(3):
+        masks = np.asarray(refiner.ask())
+        refiner.tell(own, scores_of(model, own))
+        assert len(refiner.ask()) == len(masks)
+        driven(refiner, model, rounds=1)
+    found = driven(refiner, model).result()
+    assert 79 <= found.evals <= 80
+    tops, values = found.record.coverage[found.record.initial_at :][:6], found.record.scores[:, 1]
+    assert tops.reshape(6, -1).mean(axis=1) == pytest.approx([0.05, 0.15, 0.4, 0.95, 0.85, 0.6], abs=0.01)
+    assert found.check is not None
+    for at, measured in [(found.record.initial_at, found.check.initial), (found.record.check_at, found.check.refined)]:
+        assert measured == pytest.approx(np.mean(values[at : at + 3] - values[at + 3 : at + 6]))
+    again = found.for_target(1)
+    assert np.array_equal(again.saliency, found.saliency)
+    assert again.check == found.check
+
+
+def test_own_masks_after_the_end_are_data_too() -> None:
+    model = linear(bumps(IMAGE))
+    refiner = driven(Refiner(IMAGE, hint(IMAGE), target=1, max_evals=40), model)
+    before = refiner.result()
+    own = np.random.default_rng(1).random((200, *IMAGE)) < 0.5
+    refiner.tell(own, scores_of(model, own))
+    after = refiner.result()
+    assert after.evals == before.evals + 200
+    assert after.check == before.check
+    assert not np.array_equal(after.saliency, before.saliency)
+    assert len(refiner.ask()) == 0
+
+
+def test_a_budget_that_own_masks_have_spent_asks_nothing() -> None:
+    refiner = Refiner(IMAGE, hint(IMAGE), target=1, max_evals=20)
+    own = np.random.default_rng(1).random((30, *IMAGE)) < 0.5
+    refiner.tell(own, scores_of(share_seen(box(IMAGE)), own))
+    assert len(refiner.ask()) == 0
+    assert refiner.result().stop_reason == "the budget of 20 evaluations is spent"
+
+
+def test_results_come_at_any_time() -> None:
+    model = share_seen(box(IMAGE))
+    refiner = Refiner(IMAGE, max_evals=60)
+    with pytest.raises(InputError, match="nothing has been told yet"):
+        refiner.result()
+    while len(masks := refiner.ask()):
+        refiner.tell(masks, scores_of(model, masks))
+        found = refiner.result()
+        assert found.stop_reason == "not finished"
+        assert same(found, refiner.result())
+    refiner.result().saliency[:] = 7
+    assert refiner.result().saliency.max() < 7
+
+
+def test_asking_for_results_in_between_changes_nothing() -> None:
+    runs = []
+    for peek in (False, True):
+        refiner = Refiner(IMAGE, target=1, max_evals=100)
+        while len(masks := refiner.ask()):
+            refiner.tell(masks, scores_of(share_seen(box(IMAGE)), masks))
+            if peek:
+                refiner.result()
+        runs.append(refiner.result())
+    assert same(*runs)
+
+
+def test_one_score_an_input_may_come_without_its_axis() -> None:
+    model = share_seen(box(IMAGE))
+    one = driven(Refiner(IMAGE, max_evals=40), model).result()
+    refiner = Refiner(IMAGE, max_evals=40)
+    while len(masks := refiner.ask()):
+        refiner.tell(masks, scores_of(model, masks)[:, 1])
+    assert np.array_equal(refiner.result().saliency, one.saliency)
+    assert refiner.result().target.index == 1
+
+
+@pytest.mark.parametrize(
+    ("masks", "scores", "says"),
+    [
+        (
+            np.ones((2, 4, 5)),
+            np.ones((2, 3)) / 3,
+            r"masks of shape \(2, 4, 5\) .*expected \(n, 42, 56\) and \(n, classes\)",
+        ),
+        (np.ones((2, *IMAGE)), np.ones((3, 3)) / 3, r"scores of shape \(3, 3\)"),
+        (np.ones((2, *IMAGE)), np.ones((2, 3, 1)) / 3, r"scores of shape \(2, 3, 1\)"),
+        (np.ones((2, *IMAGE)), np.ones((2, 0)), "scores of 0 classes; expected at least one"),
+        (np.ones((2, *IMAGE)), np.array([[0.5, 0.5], [np.nan, 1]]), "NaN or Inf for mask 1"),
+        (
+            np.full((2, *IMAGE), 255),
+            np.ones((2, 2)) / 2,
+            r"values outside \[0, 1\]; expected 1 where the input is kept",
+        ),
+        (np.full((2, *IMAGE), np.nan), np.ones((2, 2)) / 2, r"values outside \[0, 1\]"),
+        (np.zeros((2, *IMAGE)), np.ones((2, 2)) / 2, "do not include the untouched input.*or give target="),
+        (np.ones((2, *IMAGE)), np.array([[0.9, 0.8], [0.9, 0.8]]), "output="),
+    ],
+)
+def test_what_cannot_be_told_leaves_no_trace(masks: np.ndarray, scores: np.ndarray, says: str) -> None:
+    refiner = Refiner(IMAGE, max_evals=40)
+    refiner.ask()
+    with pytest.raises(InputError, match=says):
+        refiner.tell(masks, scores)
+    assert refiner.evals == len(refiner.coverage) == 0
+    assert refiner.target is None
+    model = share_seen(box(IMAGE))
+    assert same(driven(refiner, model).result(), driven(Refiner(IMAGE, max_evals=40), model).result())
+
+
+def test_another_number_of_classes_midway() -> None:
+    refiner = driven(Refiner(IMAGE, max_evals=40), share_seen(box(IMAGE)), rounds=1)
+    with pytest.raises(InputError, match="told scores of 3 classes; expected 2 as before"):
+        refiner.tell(np.ones((1, *IMAGE)), np.ones((1, 3)) / 3)
+
+
+def test_logits_that_looked_like_probabilities_are_an_error_that_loses_nothing() -> None:
+    refiner = Refiner(IMAGE, max_evals=40)
+    masks = refiner.ask()
+    refiner.tell(masks, np.array([[0.9], [0.2]]))
+    assert refiner.result().record.settings.output == "probabilities"
+    masks = refiner.ask()
+    with pytest.raises(InputError, match='If they are logits, say output="logits"'):
+        refiner.tell(masks, np.linspace(-3, 3, len(masks)))
+    assert refiner.evals == 2
+
+
+def test_what_the_scores_are_is_found_from_all_of_the_first() -> None:
+    logits = np.array([[0.4, 0.1], [-3.0, 2.0]])
+    refiner = Refiner(IMAGE, max_evals=40)
+    refiner.tell(refiner.ask(), logits)
+    found = refiner.result()
+    assert found.record.settings.output == "logits"
+    assert found.score == pytest.approx(1 / (1 + np.exp(-0.3)))
+    assert found.for_target(1).score == pytest.approx(1 - found.score)
