@@ -22,7 +22,7 @@ import numpy as np
 
 from borex.kernels import apply_product, axis_gram
 
-# The long length scale of every axis, as a share of it (in space: of the shorter side).
+# The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
 LONG = 0.36
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
 WIDE = 5.0
@@ -59,7 +59,8 @@ class Field:
             (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / side)
             for axis, (n, size) in enumerate(zip(grid, extent, strict=True))
         ]
-        self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * min(extent[-2:]) / side))
+        shorter = min((n for n in extent[-2:] if n > 1), default=1)
+        self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
         self._h: np.ndarray | None = None
         if initial is not None:
             h = np.asarray(initial, dtype=np.float64).ravel()
