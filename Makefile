@@ -50,8 +50,11 @@ $(BIN)/python:
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-# One stamp for each extra of pyproject.toml; `dev` and `bench` contain `test`, which contains `demo`.
+# One stamp for each extra of pyproject.toml, and for those that it contains.
+CONTAINED_test := demo
+CONTAINED_dev := test demo
+CONTAINED_bench := test demo
 $(VENV)/.%: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "installing borex[$*] into $(VENV)"
 	@$(INSTALL) --editable '.[$*]'
-	@touch $@
+	@touch $(addprefix $(VENV)/.,$* $(CONTAINED_$*))
