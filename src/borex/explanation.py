@@ -228,7 +228,8 @@ class Explanation:
     def load(cls, path: str | PathLike[str]) -> Explanation:
         """Reads what `save` wrote as `.npz`; raises FileError where it is missing or something else."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # NumPy leaves a file that it opened itself open when the archive is damaged.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             text = json.loads(str(arrays.pop("json")))
             if text["format"] != FORMAT:

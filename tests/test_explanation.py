@@ -1,0 +1,227 @@
+"""What `refine` returns: other targets from the same evaluations, files, pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+import borex
+from borex import Explanation, Refiner
+from borex.errors import FileError, InputError, TargetError
+from borex.explanation import Check
+from tests.closed_form import box, bumps, linear, same, share_seen
+from tests.test_refine import IMAGE, hint, refined
+from tests.test_refiner import driven, scores_of
+
+
+@pytest.fixture(scope="module", params=["field", "paper", "field from rise", "paper from a hint", "field from a hint"])
+def found(request: pytest.FixtureRequest) -> Explanation:
+    method, *more = request.param.split(" from ")
+    initial = {"": None, "rise": "rise", "a hint": hint(IMAGE)}["".join(more)]
+    return refined(linear(bumps(IMAGE)), IMAGE, initial, method=method, max_evals=60)
+
+
+# Other targets
+
+
+def test_the_same_target_is_the_same_map(found: Explanation) -> None:
+    again = found.for_target(1)
+    assert np.array_equal(again.saliency, found.saliency)
+    assert np.array_equal(again.std, found.std)
+    assert np.array_equal(again.initial, found.initial)
+    for name in ("target", "score", "evals", "trust", "check", "stop_reason"):
+        assert getattr(again, name) == getattr(found, name)
+
+
+def test_another_target_is_a_fresh_run_told_the_same(found: Explanation) -> None:
+    settings = found.record.settings
+    if settings.method != "field":
+        return
+    fresh = Refiner(IMAGE, found.record.initial, target=2, output=settings.output, grid=settings.grid)
+    masks = np.repeat(np.repeat(found.record.coverage, 3, axis=1), 4, axis=2)  # 14 x 14 cells of 3 x 4 pixels
+    fresh.tell(masks, found.record.scores)
+    other, expected = found.for_target(2), fresh.result()
+    np.testing.assert_allclose(other.saliency, expected.saliency, atol=1e-6)
+    np.testing.assert_allclose(other.std, expected.std, atol=1e-6)
+    assert other.target.index == 2
+    assert other.evals == found.evals
+    assert other.score == pytest.approx(expected.score)
+    # The check measured the top shares of the first target's map.
+    assert other.check is None
+
+
+def test_a_class_against_another(found: Explanation) -> None:
+    if found.record.settings.method == "field" and found.check is None:
+        against, mirrored = found.for_target((1, 0)), found.for_target((0, 1))
+        np.testing.assert_allclose(against.saliency, -mirrored.saliency, atol=1e-4)
+        assert against.score == pytest.approx(-mirrored.score)
+        assert against.target.label == "class 1 against class 0"
+
+
+def test_a_function_of_the_scores(found: Explanation) -> None:
+    def logit(scores: np.ndarray) -> np.ndarray:
+        return scores[:, 1]
+
+    other = found.for_target(logit)
+    assert other.target.label == "logit"
+    assert other.score == pytest.approx(3)
+    assert other.for_target(1).score == pytest.approx(found.score)
+
+
+def test_two_functions_of_one_name_are_two_targets() -> None:
+    first, second = (lambda scores, sign=sign: sign * scores[:, 1] for sign in (1, -1))
+    found = refined(linear(bumps(IMAGE)), IMAGE, hint(IMAGE), target=first, max_evals=60)
+    assert found.for_target(first).check == found.check is not None
+    assert found.for_target(second).check is None
+
+
+def test_what_is_no_target_of_the_model(found: Explanation) -> None:
+    with pytest.raises(TargetError, match="classes 0 to 2"):
+        found.for_target(3)
+
+
+def test_logits_that_all_start_in_the_unit_interval_stay_logits() -> None:
+    refiner = Refiner(IMAGE, max_evals=40)
+    masks = refiner.ask()
+    refiner.tell(masks, np.array([[0.4, 0.1], [-3.0, 2.0]]))
+    other = driven(refiner, linear_of_two).result().for_target(1)
+    assert other.record.settings.output == "logits"
+    assert other.score == pytest.approx(1 / (1 + np.exp(0.3)))
+
+
+def linear_of_two(batch: np.ndarray) -> np.ndarray:
+    share = (batch != 0).reshape(len(batch), -1).mean(axis=1)
+    return np.stack([share, 0.5 - share], axis=1)
+
+
+# Files
+
+
+def test_saving_and_loading_is_the_identity(found: Explanation, tmp_path: Path) -> None:
+    path = found.save(tmp_path / "explanation.npz")
+    loaded = Explanation.load(path)
+    assert same(loaded, found)
+    assert loaded.record.settings == found.record.settings
+    assert np.array_equal(loaded.media, found.media)
+    assert same(loaded.for_target(2), found.for_target(2))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_in_it_comes_back(tmp_path: Path, data: st.DataObject) -> None:
+    number = st.floats(allow_nan=False, width=32)
+    maps = st_numpy.arrays(np.float32, IMAGE, elements=number, fill=number)
+    trust = st.none() | st.tuples(number, number)
+    check = st.none() | st.builds(Check, st.just((0.05, 0.4)), number, number, st.sampled_from(["initial", "refined"]))
+    text = st.text(st.characters(codec="utf-8"), max_size=8)
+    history = st.lists(st.dictionaries(st.sampled_from(["evals", "change"]), number), max_size=3).map(tuple)
+    found = replace(
+        refined_once(), saliency=data.draw(maps), trust=data.draw(trust), check=data.draw(check),
+        labels=data.draw(st.none() | st.lists(text).map(tuple)), history=data.draw(history),
+        stop_reason=data.draw(text), score=data.draw(st.floats(0, 1)),
+    )  # fmt: skip
+    loaded = Explanation.load(found.save(tmp_path / "it.npz"))
+    assert same(loaded, found)
+    assert loaded.labels == found.labels
+
+
+def refined_once(kept: list[Explanation] = []) -> Explanation:  # noqa: B006
+    if not kept:
+        kept.append(refined(linear(bumps(IMAGE)), IMAGE, max_evals=20))
+    return kept[0]
+
+
+def test_a_function_is_saved_by_name_only(tmp_path: Path) -> None:
+    def margin(scores: np.ndarray) -> np.ndarray:
+        return scores[:, 1] - scores[:, 0]
+
+    found = refined(linear(bumps(IMAGE)), IMAGE, target=margin, max_evals=40)
+    loaded = Explanation.load(found.save(tmp_path / "it.npz"))
+    assert loaded.target.label == "margin"
+    assert same(loaded.for_target(1), found.for_target(1))
+    with pytest.raises(TargetError, match="'margin' was a function, and a file keeps only its name"):
+        loaded.for_target(loaded.target)
+
+
+def test_no_pickle_is_written_or_read(tmp_path: Path) -> None:
+    path = refined_once().save(tmp_path / "it.npz")
+    with np.load(path, allow_pickle=False) as stored:
+        assert all(stored[name].dtype != object for name in stored.files)
+    np.savez(tmp_path / "evil.npz", json=np.array({"a": 1}, dtype=object))
+    with pytest.raises(FileError, match="is not an explanation"):
+        Explanation.load(tmp_path / "evil.npz")
+
+
+def spoiled(path: Path, how: str) -> Path:
+    content = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "another file":
+        path.write_bytes(b"\x89PNG\r\n" + bytes(100))
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "one byte":
+        path.write_bytes(content[:200] + bytes([content[200] ^ 255]) + content[201:])
+    elif how == "an array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        np.savez(path, saliency=np.zeros((2, 3)))
+    return path
+
+
+@pytest.mark.parametrize("how", ["cut", "another file", "empty", "one byte", "an array", "other arrays"])
+def test_a_file_that_is_none(tmp_path: Path, how: str) -> None:
+    path = spoiled(refined_once().save(tmp_path / "it.npz"), how)
+    with pytest.raises(FileError, match=r"it\.npz is not an explanation saved by borex"):
+        Explanation.load(path)
+
+
+def test_files_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"there is no file .*gone\.npz"):
+        Explanation.load(tmp_path / "gone.npz")
+    with pytest.raises(FileError, match=r"cannot write .*No such file.*choose a folder you may write to"):
+        refined_once().save(tmp_path / "no folder" / "it.npz")
+    with pytest.raises(FileError, match=r"'it\.jpg'; expected a name ending in \.npz or \.png"):
+        refined_once().save(tmp_path / "it.jpg")
+    path = refined_once().save(tmp_path / "it.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["json"] = np.array(json.dumps({**json.loads(str(arrays["json"])), "format": 99}))
+    np.savez(path, **arrays)
+    with pytest.raises(FileError, match=r"has format 99; this version reads 1\. Update borex"):
+        Explanation.load(path)
+
+
+# Pictures
+
+
+def test_pictures(found: Explanation, tmp_path: Path) -> None:
+    assert found.save(tmp_path / "it.png").read_bytes().startswith(b"\x89PNG")
+    assert found.overlay().shape == (*IMAGE, 3)
+    assert found._repr_html_().count("data:image/png;base64,") == 1
+    assert "class 1" in found.title()
+    assert f"{found.evals} evaluations" in found.summary()
+
+
+def test_without_media_it_asks_for_it() -> None:
+    model = share_seen(box(IMAGE))
+    refiner = Refiner(IMAGE, target=1, max_evals=20)
+    masks = refiner.ask()
+    refiner.tell(masks, scores_of(model, masks))
+    found = refiner.result()
+    with pytest.raises(InputError, match=r"holds no media; give it: overlay\(media\)"):
+        found.overlay()
+    assert found.overlay(np.zeros((*IMAGE, 3), dtype=np.uint8)).shape == (*IMAGE, 3)
+    assert "not finished" in found._repr_html_()
+    assert isinstance(found, borex.Explanation)
+    unused: Any = found.at(np.zeros((21, 28, 3), dtype=np.uint8), None)
+    assert unused.saliency.shape == (21, 28)
