@@ -107,10 +107,6 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"'onnxruntime', which is not installed: pip install 'borex\[onnx\]'"):
         borex.refine(None, MEDIA)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    found = borex.refine(share_seen(box(IMAGE)), MEDIA, baseline="black", max_evals=20)
-    with pytest.raises(MissingExtraError, match=r"'matplotlib', which is not installed: pip install 'borex\[plot\]'"):
-        found.plot()
 
 
 # What the model answers

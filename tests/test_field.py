@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.optimize import check_grad
 
 from borex.evidence import CENTRE, negative_log_density
 from borex.field import Field, Hyperparameters
+from borex.threads import one_thread
 from tests.oracles import DenseField
 
 SIZES = {"image": ((4, 5), (16, 35)), "clip": ((2, 3, 4), (6, 9, 20))}  # grid, extent: cells are no squares
@@ -31,6 +33,13 @@ def queries(grid: tuple[int, ...], n: int = 14, seed: int = 0) -> tuple[np.ndarr
 
 def initial_map(grid: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(7).normal(size=grid) * 40 + 3
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the library runs it: threads make small matrices slow."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(params=["image", "clip"])
