@@ -35,9 +35,10 @@ from borex.media.read import read_image
 from borex.models import default
 
 SCORES = ("insertion_blur_minus_deletion", "insertion_blur", "insertion_baseline", "deletion", "average_precision")
-RISE = ("rise_30", "rise_100", "rise_200", "rise_500", "rise_1000", "rise_8000")
+RISE = ("rise_30", "rise_100", "rise_200", "rise_500", "rise_1000")
 METHODS = (
     *RISE,
+    "rise_8000",
     "noisy_rise_30",
     *(f"{method}_{n}" for method in ("field", "paper") for n in (200, 500)),
     "field_1000",
@@ -92,9 +93,10 @@ def make(job: tuple[dict[str, Any], str, Path, Path, int, int]) -> None:
     def stored(name: str) -> np.ndarray:
         return np.load(folder / "maps" / f"{stem}.{name}.npy").astype(np.float64)
 
-    if method == "rise":
-        missing = [name for name in RISE if not (folder / "maps" / f"{stem}.{name}.npy").exists()]
-        maps = rise_maps(media, target, seed, [int(m.split("_")[1]) for m in RISE]) if missing else {}
+    if method in ("rise", "rise_8000"):
+        names = RISE if method == "rise" else (method,)
+        missing = [name for name in names if not (folder / "maps" / f"{stem}.{name}.npy").exists()]
+        maps = rise_maps(media, target, seed, [int(m.split("_")[1]) for m in names]) if missing else {}
     elif method == "noisy_rise_30":
         maps = {method: noisy(stored("rise_30"), seed)}
     else:
