@@ -77,10 +77,10 @@ def test_a_class() -> None:
 
 
 def test_a_pair_is_one_against_the_other() -> None:
-    target = find_target(("tiger", 1), P, LABELS)
-    assert target == Target(3, "tiger, Panthera tigris against tiger cat", against=1)
-    np.testing.assert_allclose(target.value(P), [0.2 - 0.5])
-    np.testing.assert_allclose(target.link(LOGITS), np.log(0.2 / 0.8) - np.log(0.5 / 0.5))
+    target = find_target(("tiger", 2), P, LABELS)
+    assert target == Target(3, "tiger, Panthera tigris against Persian cat", against=2)
+    np.testing.assert_allclose(target.value(P), [0.2 - 0.05])
+    np.testing.assert_allclose(target.link(LOGITS), np.log(0.2 / 0.8) - np.log(0.05 / 0.95))
     assert find_target([3, 1], P) == find_target((3, 1), P)
 
 
