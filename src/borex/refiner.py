@@ -240,7 +240,7 @@ class Refiner:
         if self._map is None or self._map[0] != used:
             with one_thread():
                 saliency, std = self._strategy.posterior()
-            self._map = used, saliency.astype(np.float32), std.astype(np.float32)
+            self._map = used, saliency.astype(np.float32, copy=False), std.astype(np.float32, copy=False)
         return self._map[1:]
 
     def result(self) -> Explanation:
@@ -255,7 +255,7 @@ class Refiner:
         if check is not None and check.chosen == "initial":
             assert self.initial is not None
             saliency = self.initial
-        flat = self.initial if self.initial is not None else np.zeros(self.extent)
+        flat = self.initial if self.initial is not None else np.zeros(self.extent, dtype=np.float32)
         return Explanation(
             saliency=saliency.astype(np.float32),
             std=std.astype(np.float32),

@@ -97,9 +97,11 @@ class FieldStrategy:
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         extent = self._settings.extent
         if self.field.flat or len(self.field) < 2:
-            return np.zeros(extent), np.zeros(extent)
+            return np.zeros(extent, np.float32), np.zeros(extent, np.float32)
         field = self._fitted()
-        return spread(field.mean()[None], extent)[0], spread(field.std()[None], extent)[0]
+        # Single precision before it is spread: the maps of a large photo are large.
+        mean, std = (spread(values.astype(np.float32)[None], extent)[0] for values in (field.mean(), field.std()))
+        return mean, std
 
     def trust(self) -> tuple[float, float] | None:
         return None if self.field.flat or len(self.field) < 2 else self._fitted().trust()
