@@ -5,7 +5,8 @@
 FOLDER holds a labels.csv with columns `file`, `class_index` and, where there is one, `mask` (paths relative to it).
 Each method's map of each image is kept in `--out`, so a run that was stopped goes on where it was; `--only` limits the
 methods made. Scores: insertion from RISE's blur and from the mean colour, deletion to the mean colour, average
-precision against the object mask. Statistics: paired one-sided Wilcoxon, Holm over the rows of a table.
+precision against the object mask. Statistics: paired one-sided Wilcoxon, plain and with
+Holm's correction over the comparisons of one score. A difference is positive where ours is better.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import borex
 from borex.baselines import baseline_of
 from borex.blackbox import Asker, Model
 from borex.evaluation import compare, score
+from borex.evaluation.statistics import holm
 from borex.heatmaps.rise import RiseMasks
 from borex.layout import resize, resize_media
 from borex.media.read import read_image
@@ -149,17 +151,18 @@ def tables(rows: list[dict[str, Any]], folder: Path) -> str:
         "|---" * 8 + "|",
     ]
     for key in SCORES:
+        found = []
         for ours, other in pairs:
             values = {name: column(name, key) for name in (ours, other)}
             both = ~np.isnan(values[ours]) & ~np.isnan(values[other])
-            if both.sum() < 5:
-                continue
-            paired = {name: v[both] for name, v in values.items()}
-            c = compare(paired, ours, larger_is_better=key != "deletion")[other]
-            p = min(1.0, c.p * len(pairs))
+            if both.sum() >= 5:
+                paired = {name: v[both] for name, v in values.items()}
+                found.append((ours, other, compare(paired, ours, larger_is_better=key != "deletion")[other]))
+        for (ours, other, c), corrected in zip(found, holm(np.array([c.p for *_, c in found])), strict=True):
+            low, high = c.interval
             lines.append(
-                f"| {ours} | {other} | {key} | {c.n} | {c.median:+.3f} | {c.interval[0]:+.3f} .. {c.interval[1]:+.3f} "
-                f"| {c.effect:+.2f} | {p:.2g} |"
+                f"| {ours} | {other} | {key} | {c.n} | {c.median:+.3f} | {low:+.3f} .. {high:+.3f} | {c.effect:+.2f} "
+                f"| {c.p:.2g} | {corrected:.2g} |"
             )
     return "\n".join(lines)
 
