@@ -174,7 +174,7 @@ def test_the_gradient_of_the_evidence(shift: tuple[float, ...]) -> None:
     field = told(grid, extent, None, HYPER["image"], coverage, values)
     gram = field._rows @ field._applied(HYPER["image"].lengths, field._rows).T
     same = field._hidden[:, None] == field._hidden[None, :]
-    given = gram, np.where(same, 1.0, -1.0), np.where(same, 25.0, 0.0), field._hidden, scaled(values)
+    given = gram, gram * np.where(same, 1.0, -1.0), np.where(same, 25.0, 0.0), field._hidden, scaled(values)
     theta = CENTRE + shift
     away = check_grad(
         lambda t: negative_log_density(t, *given)[0], lambda t: negative_log_density(t, *given)[1], theta, epsilon=1e-6

@@ -20,7 +20,8 @@ LENGTH, LENGTH_SPREAD = 3.0, 0.7  # cells; median and log-std of the prior of a 
 # Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden): median and log-std.
 CENTRE = np.log([1.0, 0.5, 0.3, 0.3])
 SPREAD = np.array([1.0, 0.7, 1.0, 1.0])
-BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-4.0, 1.0), (-4.0, 1.0)]
+# Less noise than this is not believed of a linear model: the answers would be interpolated, and the map fall to pieces.
+BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-2.5, 1.0), (-2.5, 1.0)]
 TRUST = 3.0  # std of what beta times the initial map explains, in standard deviations of the answers: wide
 
 
@@ -75,36 +76,44 @@ def _minimise(
 ) -> tuple[np.ndarray, float]:
     from scipy.optimize import minimize
 
+    signed = gram * sign
+
     def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        return negative_log_density(theta, gram, sign, fixed, hidden, values)
+        return negative_log_density(theta, gram, signed, fixed, hidden, values)
 
     found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": 8})
     return np.asarray(found.x), float(found.fun)
 
 
 def negative_log_density(
-    theta: np.ndarray, gram: np.ndarray, sign: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
+    theta: np.ndarray, gram: np.ndarray, signed: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise
-    of little hidden), up to a constant; and its gradient."""
-    from scipy.linalg.lapack import dpotrf, dpotri
+    of little hidden), up to a constant; and its gradient. `gram`: covariances at unit amplitude; `signed`: the same,
+    negative between the two ends; `fixed`: what no hyperparameter changes; all symmetric."""
+    from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
     amplitude, contrast, seen, hid = np.exp(2 * theta)
-    first, second = amplitude * gram, amplitude * contrast * gram * sign
+    second = (amplitude * contrast) * signed
+    varying = amplitude * gram + second
     noise = np.where(hidden, hid, seen)
-    covariance = first + second + fixed
-    covariance[np.diag_indices_from(covariance)] += noise + 1e-9
-    chol, failed = dpotrf(covariance, lower=1)
+    covariance = varying + fixed
+    covariance.flat[:: len(values) + 1] += noise + 1e-9
+    # The transpose of a symmetric matrix is itself, in the order that LAPACK takes without a copy.
+    chol, failed = dpotrf(covariance.T, lower=1, overwrite_a=1)
     if failed:
         return 1e9, np.zeros(4)
-    inverse, _ = dpotri(chol, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    weights = inverse @ values
+    log_det = np.log(np.diag(chol)).sum()
+    weights, _ = dpotrs(chol, values, lower=1)
+    inverse, _ = dpotri(chol, lower=1, overwrite_c=1)  # its lower triangle; the upper one is zero
+    own = np.diag(inverse).copy()
     away = (theta - CENTRE) / SPREAD
-    value = 0.5 * values @ weights + np.log(np.diag(chol)).sum() + 0.5 * away @ away
-    inner = inverse - np.outer(weights, weights)
-    diagonal = np.diag(inner) * noise
-    slopes = np.array(
-        [(inner * (first + second)).sum(), (inner * second).sum(), diagonal[~hidden].sum(), diagonal[hidden].sum()]
-    )
+    value = 0.5 * values @ weights + log_det + 0.5 * away @ away
+
+    def slope(part: np.ndarray) -> float:
+        trace = 2 * np.vdot(inverse.T, part) - own @ np.diag(part)
+        return float(trace - weights @ (part @ weights))
+
+    diagonal = (own - weights**2) * noise
+    slopes = np.array([slope(varying), slope(second), diagonal[~hidden].sum(), diagonal[hidden].sum()])
     return float(value), slopes + away / SPREAD

@@ -45,7 +45,7 @@ class Refiner:
     ) -> None:
         """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
         None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
-        on each axis; None: 28 x 28, or 8 x 14 x 14. `tolerance`: stop when the ranking of the map changes by less in
+        on each axis; None: 14 x 14, or 8 x 14 x 14. `tolerance`: stop when the ranking of the map changes by less in
         two successive rounds (1 - Spearman's correlation); 0: only at the budget.
         Raises InputError (BudgetError for a budget that is too small) before anything is asked.
         """
