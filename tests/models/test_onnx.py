@@ -63,6 +63,9 @@ def test_a_graph_that_takes_uint8_rounds_floats_and_refuses_those_in_the_unit_ra
     with pytest.raises(InputError, match=r"floats in \[.*expects 0\.\.255.*scale=1 / 255"):
         model(batch / 255)
     close(wrap(path, scale=1 / 255)(batch / 255), expected)
+    for deep in (batch * np.uint16(257), batch * 257.0):
+        with pytest.raises(InputError, match=r"(uint16|floats) in \[0, 65535\], but .*expects 0\.\.255.*media / 257"):
+            model(deep)
     with pytest.raises(InputError, match="its preprocessing is inside"):
         wrap(path, mean=MEAN, std=STD)
 
@@ -115,6 +118,8 @@ def test_what_the_graph_was_not_made_for_is_refused_in_its_words(tmp_path: Path)
     model = wrap(write(tmp_path / "m.onnx"))
     with pytest.raises(InputError, match=r"takes 3 channels; the media has 4 .*take media\[\.\.\., :3\]"):
         model(media(2, channels=4))
+    with pytest.raises(InputError, match=r"the media has 1 .*take np\.stack\(\[grey\] \* 3, axis=-1\), of a PIL image"):
+        model(media(2, channels=1))
     with pytest.raises(InputError, match=r"takes the extent \(6, 5\); got \(5, 6\)"):
         model(media(2, (5, 6)))
     with pytest.raises(LayoutError, match=r"takes images .*got a batch of shape"):

@@ -21,7 +21,7 @@ class Colours:
 
     `mean`, `std`: shape `()` or `(channels,)`, in units of `x / scale`.
     `scale=None`: 255 for uint8 media, 1 for floats.
-    `is_assumed`: nobody stated the scale, so float media that cannot be in 0..255 is an error.
+    `is_assumed`: nobody stated the scale, so media that cannot be in 0..255 is an error.
     """
 
     mean: np.ndarray | None
@@ -57,15 +57,18 @@ class Colours:
         return np.asarray(1.0 / (scale * std), np.float32), np.asarray(-mean / std, np.float32)
 
     def _check_range(self, batch: np.ndarray) -> None:
-        if batch.dtype.kind != "f" or batch.size == 0:
+        if batch.dtype == np.uint8 or batch.size == 0:
             return
         low, high = float(batch.min()), float(batch.max())
-        in_unit_range = high <= 1.0 and bool(((batch > 0) & (batch < 1)).any())
+        kind = "floats" if batch.dtype.kind == "f" else str(batch.dtype)
+        said = f"the media holds {kind} in [{low:.5g}, {high:.5g}], but the model's preprocessing expects 0..255. "
+        if high > 2 * 255:  # resampling overshoots by less
+            raise InputError(said + "Bring it to that range, 16-bit media by media / 257")
+        in_unit_range = kind == "floats" and high <= 1.0 and bool(((batch > 0) & (batch < 1)).any())
         if low < 0.0 or in_unit_range:
             unit = "1" if self.scale == 255.0 else "1 / 255"
             raise InputError(
-                f"the media holds floats in [{low:.3g}, {high:.3g}], but the model's preprocessing expects 0..255. "
-                f"Multiply media in [0, 1] by 255, or say what it is divided by: wrap(..., scale={unit})"
+                f"{said}Multiply media in [0, 1] by 255, or say what it is divided by: wrap(..., scale={unit})"
             )
 
 
@@ -121,10 +124,15 @@ def check_batch(batch: np.ndarray, layout: str, channels: int | None, extent: Se
         )
     if channels is not None and batch.shape[-1] != channels:
         plural = "" if channels == 1 else "s"
-        way = {1: "take media.mean(axis=-1, keepdims=True)", 3: "take media[..., :3] or repeat one channel three times"}
+        ways = {
+            (1, 3): 'of a grey image (H, W) take np.stack([grey] * 3, axis=-1), of a PIL image .convert("RGB")',
+            (4, 3): 'take media[..., :3], of a PIL image .convert("RGB")',
+        }
+        grey = "take media.mean(axis=-1, keepdims=True)" if channels == 1 else "give it as many"
+        way = ways.get((batch.shape[-1], channels), grey)
         raise InputError(
             f"the model takes {channels} channel{plural}; the media has {batch.shape[-1]} "
-            f"(batch of shape {batch.shape}, channels last): {way.get(channels, 'give it as many')}"
+            f"(batch of shape {batch.shape}, channels last): {way}"
         )
     got = batch.shape[1:-1]
     if extent is not None and any(want not in (None, size) for want, size in zip(extent, got, strict=True)):
