@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from borex.errors import ModelOutputError, TargetError
+from borex.errors import TargetError
 from borex.targets import Target, check_target, find_target, log_odds
 
 LABELS = ["tabby, tabby cat", "tiger cat", "Persian cat", "tiger, Panthera tigris", "crane", "crane, bird"]
@@ -96,10 +96,25 @@ def test_a_function_sees_raw_scores() -> None:
 
 @pytest.mark.parametrize("function", [lambda s: s, lambda s: 1.0, lambda s: s[:, 0] * np.nan])
 def test_a_function_of_the_wrong_shape(function) -> None:
-    with pytest.raises(
-        ModelOutputError, match=r"target function returned shape .*expected finite values of shape \(1,\)"
-    ):
+    with pytest.raises(TargetError, match=r"target function returned shape .*expected finite values of shape \(1,\)"):
         find_target(function, P)
+
+
+def test_a_function_that_fails_is_a_target_that_cannot_be() -> None:
+    with pytest.raises(
+        TargetError, match=r"failed for scores of shape \(1, .*IndexError.*lambda s: s\[:, 7\]"
+    ) as caught:
+        find_target(lambda s: s[:, 99], P)
+    assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_what_argmax_gives_is_a_class() -> None:
+    for one in (np.argmax(P), np.array(1), np.uint8(1)):
+        assert find_target(one, P) == find_target(int(one), P)
+        assert isinstance(find_target(one, P).index, int)
+    for other in (np.array(1.0), np.array(True), True):
+        with pytest.raises(TargetError, match="expected a class index, a label"):
+            find_target(other, P)
 
 
 def test_a_function_that_a_file_has_forgotten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from borex.blackbox import Output, probabilities
-from borex.errors import ModelOutputError, TargetError
+from borex.errors import TargetError
 
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
 CLIP = 1e-3
@@ -39,9 +40,15 @@ class Target:
         """What is reported, `(n,)`, for scores `(n, classes)`: the probability of the class; for a pair the difference
         of the two probabilities; for a function what it returns."""
         if self.function is not None:
-            value = np.asarray(self.function(np.asarray(scores)), dtype=np.float64)
+            try:
+                value = np.asarray(self.function(np.asarray(scores)), dtype=np.float64)
+            except Exception as error:
+                raise TargetError(
+                    f"the target function failed for scores of shape {scores.shape}: {type(error).__name__}: {error}; "
+                    f"expected values of shape ({len(scores)},). Index the classes on axis 1: lambda s: s[:, 7]"
+                ) from error
             if value.shape != (len(scores),) or not np.isfinite(value).all():
-                raise ModelOutputError(
+                raise TargetError(
                     f"the target function returned shape {value.shape} for scores {scores.shape}; expected finite "
                     f"values of shape ({len(scores)},)"
                 )
@@ -128,17 +135,23 @@ def _name(index: int, labels: Sequence[str] | None) -> str:
 def _index(target: Any, classes: int | None, labels: Sequence[str] | None) -> int:
     if isinstance(target, str):
         return _index(_index_of_label(target, labels), classes, None)
-    if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
-        if np.ndim(target) > 0:
-            raise TargetError(
-                f"target has {np.size(target)} values; expected one class for one input. "
-                "Explain the inputs of a batch one by one"
-            )
-        raise TargetError(f"target is {target!r}; expected a class index, a label, a pair of them or a function")
-    if target < 0 or (classes is not None and target >= classes):
+    if np.ndim(target) > 0:
+        raise TargetError(
+            f"target has {np.size(target)} values; expected one class for one input. "
+            "Explain the inputs of a batch one by one"
+        )
+    try:
+        if isinstance(target, bool):
+            raise TypeError("a truth value is no class")
+        index = operator.index(target)  # takes what argmax gives: an integer of NumPy, a tensor of one value
+    except TypeError as error:
+        raise TargetError(
+            f"target is {target!r}; expected a class index, a label, a pair of them or a function"
+        ) from error
+    if index < 0 or (classes is not None and index >= classes):
         known = "expected an index from 0" if classes is None else f"the model has classes 0 to {classes - 1}"
-        raise TargetError(f"target is class {target}; {known}")
-    return int(target)
+        raise TargetError(f"target is class {index}; {known}")
+    return index
 
 
 def _index_of_label(text: str, labels: Sequence[str] | None) -> int:
