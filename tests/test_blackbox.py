@@ -40,7 +40,8 @@ class Tensor:
 @pytest.mark.parametrize(
     "answer",
     [
-        SCORES, SCORES.tolist(), SCORES.astype(np.float16), (SCORES, "hidden states"), [SCORES, SCORES[:1]],
+        SCORES, SCORES.tolist(), list(SCORES), [Tensor(row) for row in SCORES],
+        SCORES.astype(np.float16), (SCORES, "hidden states"), [SCORES, SCORES[:1]],
         {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES}, SimpleNamespace(logits=SCORES),
         Tensor(SCORES), Tensor(SCORES, "torch.bfloat16"), (Tensor(SCORES),), SimpleNamespace(logits=Tensor(SCORES)),
     ],
@@ -55,6 +56,8 @@ def test_the_scores_inside_an_answer(answer: Any) -> None:
     ("answer", "says"),
     [
         (SCORES[:, 0], r"returned shape \(3,\) for a batch of 3; expected \(3, classes\).*add an axis"),
+        (list(SCORES[:, 0]), r"returned shape \(3,\) for a batch of 3; .*add an axis"),
+        ([SCORES[0], SCORES[0, :1], SCORES[0]], "no array of scores"),
         (SCORES[:2], r"returned shape \(2, 2\) for a batch of 3"),
         (SCORES[None], r"returned shape \(1, 3, 2\)"),
         (SCORES[:, :0], r"returned shape \(3, 0\)"),

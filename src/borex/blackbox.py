@@ -42,13 +42,16 @@ class Model:
 
 def unwrap(answer: Any) -> np.ndarray:
     """The array of scores inside what a model returned: an array or tensor as it is, `.logits`, a dict's `"logits"`,
-    or the first array of a tuple, list or dict (what Hugging Face and torchvision models return)."""
+    or the first array of a tuple, list or dict (what Hugging Face and torchvision models return). A list of arrays of
+    one axis is one row of scores for each input."""
     if hasattr(answer, "logits"):
         answer = answer.logits
     elif isinstance(answer, dict):
         answer = answer.get("logits", next(iter(answer.values()), None))
-    elif isinstance(answer, tuple) or (isinstance(answer, list) and answer and hasattr(answer[0], "shape")):
-        answer = answer[0] if len(answer) else None
+    elif isinstance(answer, list) and answer and hasattr(answer[0], "shape"):
+        answer = answer[0] if len(answer[0].shape) > 1 else [unwrap(row) for row in answer]
+    elif isinstance(answer, tuple):
+        answer = answer[0] if answer else None
     if hasattr(answer, "detach"):  # a torch tensor, without importing torch
         answer = answer.detach().cpu()
         answer = answer.float() if str(answer.dtype) in ("torch.bfloat16", "torch.float16") else answer
