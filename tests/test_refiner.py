@@ -169,6 +169,9 @@ def test_one_score_an_input_may_come_without_its_axis() -> None:
             r"values outside \[0, 1\]; expected 1 where the input is kept",
         ),
         (np.full((2, *IMAGE), np.nan), np.ones((2, 2)) / 2, r"values outside \[0, 1\]"),
+        ("masks", np.ones((2, 2)) / 2, r"told str and ndarray that make no arrays of numbers .*expected masks"),
+        (np.ones((2, *IMAGE)), "scores", r"told ndarray and str that make no arrays of numbers"),
+        (1.0, np.ones((2, 2)) / 2, r"masks of shape \(\) .*expected \(n, 42, 56\)"),
         (np.zeros((2, *IMAGE)), np.ones((2, 2)) / 2, "do not include the untouched input.*or give target="),
         (np.ones((2, *IMAGE)), np.array([[0.9, 0.8], [0.9, 0.8]]), "output="),
     ],
@@ -182,6 +185,12 @@ def test_what_cannot_be_told_leaves_no_trace(masks: np.ndarray, scores: np.ndarr
     assert refiner.target is None
     model = share_seen(box(IMAGE))
     assert same(driven(refiner, model).result(), driven(Refiner(IMAGE, max_evals=40), model).result())
+
+
+@pytest.mark.parametrize("extent", [5, "ab", (40.5, 56), None, (4, None)])
+def test_what_is_no_extent(extent: Any) -> None:
+    with pytest.raises(InputError, match=r"the extent is .*; expected whole numbers, \(H, W\) or \(T, H, W\)"):
+        Refiner(extent)
 
 
 def test_another_number_of_classes_midway() -> None:

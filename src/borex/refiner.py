@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +50,10 @@ class Refiner:
         two successive rounds (1 - Spearman's correlation); 0: only at the budget.
         Raises InputError (BudgetError for a budget that is too small) before anything is asked.
         """
-        self.extent = tuple(int(size) for size in extent)
+        try:
+            self.extent = tuple(operator.index(size) for size in extent)
+        except TypeError as error:
+            raise InputError(f"the extent is {extent!r}; expected whole numbers, (H, W) or (T, H, W)") from error
         if len(self.extent) < 2 or min(self.extent) < 1 or int(np.prod(self.extent)) < 2:
             raise InputError(f"the extent is {extent}; expected (H, W) or (T, H, W) with at least two pixels")
         if method not in METHODS:
@@ -154,10 +158,16 @@ class Refiner:
         """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
         or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
         can use none but its own. Raises InputError, and forgets what it was told, where they do not fit."""
-        masks = masks if hasattr(masks, "shape") else np.asarray(masks)
-        scores = np.asarray(scores, dtype=np.float64)
+        try:
+            masks = masks if hasattr(masks, "shape") else np.asarray(masks, dtype=np.float32)
+            scores = np.asarray(scores, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"told {type(masks).__name__} and {type(scores).__name__} that make no arrays of numbers ({error}); "
+                "expected masks (n, *extent) and scores (n, classes)"
+            ) from error
         scores = scores[:, None] if scores.ndim == 1 else scores
-        if scores.ndim != 2 or len(scores) != len(masks) or tuple(masks.shape[1:]) != self.extent:
+        if scores.ndim != 2 or tuple(masks.shape) != (len(scores), *self.extent):
             raise InputError(
                 f"told masks of shape {tuple(masks.shape)} and scores of shape {scores.shape}; expected "
                 f"(n, {', '.join(map(str, self.extent))}) and (n, classes)"
