@@ -181,8 +181,10 @@ def spoiled(path: Path, how: str) -> Path:
 @pytest.mark.parametrize("how", ["cut", "another file", "empty", "one byte", "an array", "other arrays"])
 def test_a_file_that_is_none(tmp_path: Path, how: str) -> None:
     path = spoiled(refined_once().save(tmp_path / "it.npz"), how)
-    with pytest.raises(FileError, match=r"it\.npz is not an explanation saved by borex"):
+    with pytest.raises(FileError, match=r"it\.npz is not an explanation saved by borex") as caught:
         Explanation.load(path)
+    for advice in ("unsafely", "context manager", "KeyError"):
+        assert advice not in str(caught.value)
 
 
 def test_files_that_cannot_be(tmp_path: Path) -> None:
@@ -212,6 +214,25 @@ def test_pictures(found: Explanation, tmp_path: Path) -> None:
     assert f"{found.evals} evaluations" in found.summary()
 
 
+def test_a_map_that_was_kept_is_not_called_refined(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = refined(linear(bumps(IMAGE)), IMAGE, hint(IMAGE), max_evals=60)
+    titles: list[list[str]] = []
+    monkeypatch.setattr("borex.media.write.panel", lambda pictures, names: titles.append(list(names)))
+    assert found.check is not None
+    for chosen in ("refined", "initial"):
+        replace(found, check=replace(found.check, chosen=chosen)).panel()
+    assert titles == [
+        ["input", "initial map", "refined map", "std"],
+        ["input", "initial map", "initial map, kept", "std"],
+    ]
+
+
+def test_a_clip_is_no_png(tmp_path: Path) -> None:
+    found = refined(linear(bumps((2, 6, 7))), (2, 6, 7), max_evals=20)
+    with pytest.raises(InputError, match=r"a \.png shows an image; .*extent \(2, 6, 7\)\. Save it as \.npz"):
+        found.save(tmp_path / "clip.png")
+
+
 def test_without_media_it_asks_for_it() -> None:
     model = share_seen(box(IMAGE))
     refiner = Refiner(IMAGE, target=1, max_evals=20)
@@ -220,7 +241,10 @@ def test_without_media_it_asks_for_it() -> None:
     found = refiner.result()
     with pytest.raises(InputError, match=r"holds no media; give it: overlay\(media\)"):
         found.overlay()
-    assert found.overlay(np.zeros((*IMAGE, 3), dtype=np.uint8)).shape == (*IMAGE, 3)
+    shown = np.zeros((*IMAGE, 3), dtype=np.uint8)
+    assert found.overlay(shown).shape == (*IMAGE, 3)
+    assert found.panel(shown).ndim == 3
+    assert len(found.plot(shown).axes) > 2
     assert "not finished" in found._repr_html_()
     assert isinstance(found, borex.Explanation)
     unused: Any = found.at(np.zeros((21, 28, 3), dtype=np.uint8), None)

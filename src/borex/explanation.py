@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -90,8 +91,7 @@ class Explanation:
                 return np.ascontiguousarray(spread(_cells(values, grid)[None], extent)[0])
             return resize(values, extent, np.float32)
 
-        chose_initial = self.check is not None and self.check.chosen == "initial"
-        saliency = shown if chose_initial else brought(self.saliency)
+        saliency = shown if self._kept_initial else brought(self.saliency)
         return replace(self, saliency=saliency, std=brought(self.std), initial=shown, media=media)
 
     def for_target(self, target: TargetLike | Target) -> Explanation:
@@ -108,6 +108,11 @@ class Explanation:
 
     # --- pictures
 
+    @property
+    def _kept_initial(self) -> bool:
+        """Whether the check chose the initial map, so that `saliency` is that map."""
+        return self.check is not None and self.check.chosen == "initial"
+
     def overlay(self, media: np.ndarray | None = None, limits: tuple[float, float] | None = None) -> np.ndarray:
         """The media under its heat map, uint8 RGB `(*extent, 3)`; `limits`: saliency of the colours' two ends."""
         from borex.media.write import overlay
@@ -116,7 +121,8 @@ class Explanation:
 
     def panel(self, media: np.ndarray | None = None, max_side: int = 360) -> np.ndarray:
         """An image, its initial map unless that is flat, the refined map and its standard deviation side by side, uint8
-        RGB `(H, W, 3)`; `max_side`: pixels along the longer side of each, at most."""
+        RGB `(H, W, 3)`; `max_side`: pixels along the longer side of each, at most. Where the check chose the initial
+        map, the third says so."""
         from borex.media.write import overlay, panel, picture
 
         shown = picture(self._media(media), max_side)
@@ -124,19 +130,21 @@ class Explanation:
             raise InputError(
                 f"a panel shows an image; this explains media of extent {self.saliency.shape}. Use overlay()"
             )
-        maps = {"initial map": self.initial, "refined map": self._smooth(self.saliency), "std": self._smooth(self.std)}
+        # What is returned must not be called refined where it is the map that was given.
+        returned = "initial map, kept" if self._kept_initial else "refined map"
+        maps = {"initial map": self.initial, returned: self._smooth(self.saliency), "std": self._smooth(self.std)}
         if np.ptp(self.initial) == 0:
             del maps["initial map"]
         return panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *maps])
 
-    def plot(self) -> Any:
+    def plot(self, media: np.ndarray | None = None) -> Any:
         """A matplotlib figure: input, initial map, refined map, standard deviation, history."""
         from borex.media.plots import figure
 
         curve = np.array([(entry["evals"], entry["change"]) for entry in self.history]).reshape(-1, 2)
         flat = float(np.ptp(self.initial)) == 0
         return figure(
-            self._media(None), None if flat else self.initial, self._smooth(self.saliency), self._smooth(self.std),
+            self._media(media), None if flat else self.initial, self._smooth(self.saliency), self._smooth(self.std),
             self.title(),
             curve if len(curve) > 1 else None, "change of ranking",
         )  # fmt: skip
@@ -161,7 +169,10 @@ class Explanation:
     def _media(self, media: np.ndarray | None) -> np.ndarray:
         media = self.media if media is None else media
         if media is None:
-            raise InputError("this explanation came from a Refiner and holds no media; give it: overlay(media)")
+            raise InputError(
+                "this explanation came from a Refiner and holds no media; give it: overlay(media), panel(media) or "
+                "plot(media)"
+            )
         return media
 
     def _smooth(self, values: np.ndarray) -> np.ndarray:
@@ -169,7 +180,7 @@ class Explanation:
         from borex.media.write import smooth
 
         grid = self.record.settings.grid
-        at_pixels = values is self.saliency and self.check is not None and self.check.chosen == "initial"
+        at_pixels = values is self.saliency and self._kept_initial
         return values if at_pixels or self.record.settings.method != "field" else smooth(_cells(values, grid))
 
     def _repr_html_(self) -> str:
@@ -197,6 +208,11 @@ class Explanation:
         if path.suffix == ".png":
             from borex.media.write import save_png
 
+            if self.saliency.ndim != 2:
+                raise InputError(
+                    f"a .png shows an image; this explains media of extent {self.saliency.shape}. Save it as .npz, or "
+                    "a frame of overlay() with borex.media.write.save_png"
+                )
             save_png(path, self.overlay())
             return path
         if path.suffix != ".npz":
@@ -228,9 +244,21 @@ class Explanation:
     def load(cls, path: str | PathLike[str]) -> Explanation:
         """Reads what `save` wrote as `.npz`; raises FileError where it is missing or something else."""
         try:
-            # NumPy leaves a file that it opened itself open when the archive is damaged.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            # NumPy leaves a file that it opened itself open when the archive is damaged, and what is no archive it
+            # advises to unpickle.
+            with open(path, "rb") as file:
+                if not zipfile.is_zipfile(file):
+                    raise FileError(
+                        f"{path} is not an explanation saved by borex, or is damaged; save() writes an .npz"
+                    )
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as stored:
+                    arrays = {name: stored[name] for name in stored.files}
+            if "json" not in arrays:
+                raise FileError(
+                    f"{path} is not an explanation saved by borex, it holds {', '.join(arrays) or 'nothing'}. A heat "
+                    "map alone is read with borex.media.read.read_map"
+                )
             text = json.loads(str(arrays.pop("json")))
             if text["format"] != FORMAT:
                 raise FileError(f"{path} has format {text['format']}; this version reads {FORMAT}. Update borex")
