@@ -99,6 +99,9 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.calls == 0
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
     assert borex.refine(model, tmp_path / "photo.png", baseline="black", max_evals=20).evals == model.calls == 20
+    Image.fromarray(MEDIA[:1]).save(tmp_path / "row.png")  # a file's layout is known, whatever its shape
+    row = borex.refine(lambda batch: batch.mean(axis=(1, 2)), tmp_path / "row.png", output="logits", max_evals=20)
+    assert row.saliency.shape == (1, 56)
     with pytest.raises(FileError, match=r"gone\.onnx' is not there; expected the path of an \.onnx file"):
         borex.refine(tmp_path / "gone.onnx", MEDIA)
 

@@ -55,7 +55,7 @@ def refine(
     from borex.models import as_model
 
     box = as_model(model, output=output)
-    media = _read(media)
+    media, layout = _read(media, layout)
     shown, _ = to_channels_last(media, layout)
     extent = shown.shape[:-1]
     if box.extent is not None and len(box.extent) != len(extent):
@@ -124,14 +124,15 @@ def _from_rise(refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any
     return made
 
 
-def _read(media: Any) -> Any:
+def _read(media: Any, layout: str) -> tuple[Any, str]:
+    """The picture in a file, whose layout is no question, or what was given."""
     from os import PathLike
 
     if isinstance(media, (str, PathLike)):
         from borex.media.read import read_image
 
-        return read_image(media)
-    return media
+        return read_image(media), "HWC"
+    return media, layout
 
 
 def _bar(progress: bool, total: int) -> Any:

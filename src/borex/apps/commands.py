@@ -106,6 +106,7 @@ def refine_command(
         max_evals=max_evals,
         batch_size=batch_size,
         baseline=_baseline(baseline),
+        layout="HWC",
         seed=seed,
         progress=sys.stderr.isatty(),
     )
