@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from borex.blackbox import Model
-from borex.errors import InputError, ModelError, TargetError
+from borex.errors import FileError, InputError, ModelError, TargetError
 from borex.evaluation import deletion, insertion, rise_blur
 from tests.evaluation import oracles
 
@@ -245,7 +245,10 @@ def never(batch):
         ({"media": np.ones(5)}, InputError, r"shape \(5,\); expected \(\*extent, channels\)"),
         ({"media": np.where(MEDIA > 0, np.inf, 0)}, InputError, "NaN, Inf or no numbers"),
         ({"media": np.ones((0, 4, 3))}, InputError, r"media has shape \(0, 4, 3\)"),
-        ({"steps": 0}, InputError, "steps is 0; expected at least 1"),
+        ({"steps": 0}, InputError, "steps is 0; expected a whole number, at least 1"),
+        ({"steps": 5.5}, InputError, r"steps is 5\.5; expected a whole number"),
+        ({"model": 7}, InputError, "the model is int; expected a function from a batch"),
+        ({"model": "gone.onnx"}, FileError, r"'gone\.onnx' is not there"),
         ({"batch_size": 0}, InputError, "batch_size is 0"),
         ({"start": "black"}, InputError, "start is 'black'; expected \"blur\""),
         ({"start": np.ones((4, 5, 3))}, InputError, r"does not broadcast to the media's \(5, 4, 3\)"),
@@ -272,6 +275,13 @@ def test_a_class_that_does_not_exist_is_found_at_the_first_batch():
 def test_a_target_function_of_another_shape_is_refused():
     with pytest.raises(TargetError, match=r"returned shape \(21, 5\).*expected \(21,\)"):
         insertion(oracles.weighted(np.ones((5, 4, 3))), MEDIA, MAP, lambda p: p)
+
+
+def test_a_target_function_that_fails_is_named():
+    with pytest.raises(
+        TargetError, match=r"failed for probabilities of shape \(21, 5\): IndexError.*lambda p: p\[:, 7\]"
+    ):
+        insertion(oracles.weighted(np.ones((5, 4, 3))), MEDIA, MAP, lambda p: p[:, 9])
 
 
 def test_a_failing_model_is_reported():

@@ -16,8 +16,9 @@ import numpy as np
 from borex.blackbox import Asker, Model, probabilities
 from borex.errors import InputError, TargetError
 from borex.evaluation.ranking import checked_saliency, falling_order
+from borex.models import as_model
 
-BlackBox = Model | Callable[[np.ndarray], Any]
+BlackBox = Any  # whatever `as_model` takes: a Model, a callable, an ONNX file, a module
 Target = int | Callable[[np.ndarray], np.ndarray]
 
 BLUR_TAPS, BLUR_SIGMA = 11, 5.0
@@ -48,11 +49,11 @@ def insertion(
 ) -> Curve:
     """Curve from `start` to the whole media, the most salient pixels first; high is good; `steps + 1` evaluations.
 
-    `media`: `(*extent, channels)`; `saliency`: `(*extent,)`. `target`: a class, or a function from the probabilities
-    `(n, classes)` to scores `(n,)`. `start`: "blur" is `rise_blur` of the media; otherwise a baseline: an array that
-    broadcasts to the media, in its range. `steps`: at most as many as there are pixels are made; where they do not
-    divide the pixels, steps differ by one pixel. `batch_size`: inputs in one call of the model; masks are made a batch
-    at a time, so that memory does not grow with `steps`.
+    `model`: what `borex.refine` takes. `media`: `(*extent, channels)`; `saliency`: `(*extent,)`. `target`: a class, or
+    a function from the probabilities `(n, classes)` to scores `(n,)`. `start`: "blur" is `rise_blur` of the media;
+    otherwise a baseline: an array that broadcasts to the media, in its range. `steps`: at most as many as there are
+    pixels are made; where they do not divide the pixels, steps differ by one pixel. `batch_size`: inputs in one call of
+    the model; masks are made a batch at a time, so that memory does not grow with `steps`.
 
     Raises InputError, TargetError, ModelError. Petsiuk et al. 2018, section 4.2; their step is 224 pixels of 224 x 224.
     """
@@ -120,7 +121,7 @@ def prepared(
 ) -> tuple[Model, np.ndarray, np.ndarray, np.ndarray]:
     """The checked model and media, the rank of each pixel `(*extent,)` (0 = most salient), and the number of pixels
     changed at each step, `(steps + 1,)`, from 0 to all."""
-    model = model if isinstance(model, Model) else Model(model)
+    model = as_model(model)
     media = np.asarray(media)
     if media.ndim < 2 or media.size == 0:
         raise InputError(f"the media has shape {media.shape}; expected (*extent, channels), for example (H, W, 3)")
@@ -132,8 +133,8 @@ def prepared(
             f"the media has extent {extent}; the model was made for {tuple(model.extent)}. "
             "Bring the media and the heat map to that size first"
         )
-    if steps < 1:
-        raise InputError(f"steps is {steps}; expected at least 1")
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise InputError(f"steps is {steps!r}; expected a whole number, at least 1")
     if not callable(target):
         checked_class(target, None)
     order = falling_order(checked_saliency(saliency, extent, "media"))
@@ -210,7 +211,15 @@ def target_scores(chances: np.ndarray, target: Target) -> np.ndarray:
     """The target's score `(n,)` from probabilities `(n, classes)`."""
     if not callable(target):
         return chances[:, checked_class(target, chances.shape[1])].copy()
-    scores = np.asarray(target(chances), dtype=np.float64)
+    try:
+        scores = np.asarray(target(chances), dtype=np.float64)
+    except InputError:
+        raise
+    except Exception as error:
+        raise TargetError(
+            f"the target function failed for probabilities of shape {chances.shape}: {type(error).__name__}: {error}; "
+            f"expected values of shape ({len(chances)},). Index the classes on axis 1: lambda p: p[:, 7]"
+        ) from error
     if scores.shape != (len(chances),) or not np.isfinite(scores).all():
         raise TargetError(
             f"the target function returned shape {scores.shape} for probabilities of shape {chances.shape}; expected "
