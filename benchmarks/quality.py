@@ -141,6 +141,7 @@ def tables(rows: list[dict[str, Any]], folder: Path) -> str:
             lines.append(f"| {method} | " + " | ".join(f"{np.nanmean(values):.3f}" for values in means) + " |")
     pairs = [
         *((f"field_{n}", other) for n in (200, 500) for other in (f"rise_{n}", f"paper_{n}")),
+        ("field_1000", "rise_1000"),
         ("field_1000", "rise_8000"),
         ("field_200_from_noisy_rise_30", "noisy_rise_30"),
         ("field_200_from_rise_100", "rise_100"),
