@@ -78,7 +78,7 @@ def checked_scores(answer: Any, n: int, first_mask: int = 0) -> np.ndarray:
     if bad.any():
         raise ModelOutputError(
             f"the model returned NaN or Inf for mask {first_mask + int(np.argmax(bad))}; expected finite scores. "
-            "Check its preprocessing, or look at that mask: Refiner keeps every mask that was answered before it"
+            "Check its preprocessing, or look at that mask. The Refiner keeps what was answered before that batch"
         )
     return scores
 
