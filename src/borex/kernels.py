@@ -26,11 +26,7 @@ def axis_gram(at: np.ndarray, other: np.ndarray, length_scale: float) -> np.ndar
 
 def apply_product(grams: Sequence[np.ndarray], values: np.ndarray) -> np.ndarray:
     """The Kronecker product of `grams`, each `(out, in)`, times each of `values` `(n, *ins)`: `(n, *outs)`."""
-    for axis, gram in enumerate(grams):
-        if axis == len(grams) - 1:
-            values = values @ gram.T
-        else:
-            before, size, after = values.shape[: axis + 1], values.shape[axis + 1], values.shape[axis + 2 :]
-            flat = gram @ values.reshape(-1, size, int(np.prod(after)))
-            values = flat.reshape(*before, len(gram), *after)
+    for gram in grams:
+        # The first axis is always the next: each turn takes it away and puts its result last, one large product a turn.
+        values = np.moveaxis(values, 1, -1) @ gram.T
     return values

@@ -77,8 +77,8 @@ def cell_means(values: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
 
 def spread(values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
     """Values `(n, *grid)` of cells brought to pixels `(n, *extent)`, each pixel taking the value of its cell."""
-    for axis, size in enumerate(extent):
-        cells = values.shape[axis + 1]
+    for axis in reversed(range(len(extent))):  # rows are copied whole then, not value by value
+        size, cells = extent[axis], values.shape[axis + 1]
         if size % cells == 0:
             values = np.repeat(values, size // cells, axis=axis + 1)
         else:
