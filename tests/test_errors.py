@@ -232,3 +232,21 @@ def test_what_was_observed_is_not_lost(at: int, initial: Any, method: str, how: 
     assert refiner.result().evals == refiner.evals
     if how == "raises":
         assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+def test_an_interrupted_run_keeps_what_was_answered() -> None:
+    calls = 0
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise KeyboardInterrupt
+        p = batch.mean(axis=(1, 2, 3))
+        return np.stack([1 - p, p], axis=1)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        borex.refine(model, np.random.default_rng(0).random((28, 42, 3)), target=1)
+    refiner = caught.value.refiner  # type: ignore[attr-defined]
+    assert refiner.evals > 20
+    assert refiner.result().saliency.shape == (28, 42)

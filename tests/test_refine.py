@@ -154,10 +154,11 @@ def test_inputs_are_left_as_they_were() -> None:
 # Nothing to find, nothing to gain, nothing more to learn
 
 
+@pytest.mark.parametrize("method", ["field", "paper"])
 @pytest.mark.parametrize("initial", [None, "rise", "hint"])
-def test_a_flat_model_gives_a_flat_map_and_says_why(initial: Any) -> None:
+def test_a_flat_model_gives_a_flat_map_and_says_why(initial: Any, method: str) -> None:
     model = Counted(flat)
-    found = refined(model, IMAGE, hint(IMAGE) if initial == "hint" else initial, target=None)
+    found = refined(model, IMAGE, hint(IMAGE) if initial == "hint" else initial, target=None, method=method)
     assert "does not depend on what is hidden" in found.stop_reason
     assert found.target.index == 1
     assert model.calls == found.evals < 200

@@ -48,8 +48,8 @@ def refine(
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `seed`: same seed, same result.
 
-    Raises InputError and its kin before the model is asked where that is possible; a ModelError midway carries the
-    Refiner with everything observed so far as its `refiner`.
+    Raises InputError and its kin before the model is asked where that is possible; an error midway, and
+    Ctrl-C, carries the Refiner with everything observed so far as its `refiner`.
     """
     from borex.heatmaps import NAMES
     from borex.models import as_model
@@ -86,8 +86,8 @@ def refine(
                 refiner = _from_rise(refiner, asker, options, bar)
             while len(masks := refiner.ask()):
                 refiner.tell(masks, _answers(refiner, asker, masks, bar))
-        except BorexError as error:
-            error.refiner = refiner
+        except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
+            error.refiner = refiner  # type: ignore[union-attr]
             raise
     return refiner.result().at(shown, given)
 
