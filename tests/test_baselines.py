@@ -51,8 +51,26 @@ def test_a_blur_hides_something_in_every_media(shape: tuple[int, ...]) -> None:
     assert (baseline_of("blur", media) != media).mean() > 0.5
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_frozen_is_the_mean_over_time_in_every_frame(dtype: str) -> None:
+    clip = np.random.default_rng(3).integers(0, 255, (5, 6, 9, 2)).astype(dtype)
+    found = baseline_of("frozen", clip)
+    assert (found.shape, found.dtype) == (clip.shape, clip.dtype)
+    mean = sum(clip[t].astype(float) for t in range(5)) / 5
+    for frame in found:
+        np.testing.assert_allclose(frame, np.rint(mean) if dtype == "uint8" else mean, rtol=1e-6)
+    still = np.broadcast_to(clip[:1], clip.shape)
+    np.testing.assert_array_equal(baseline_of("frozen", still), still)
+
+
+def test_an_image_has_no_time_to_freeze() -> None:
+    with pytest.raises(InputError, match=r'"frozen" is the mean over time, but the media has shape \(6, 9, 3\)'):
+        baseline_of("frozen", MEDIA)
+
+
 def test_what_is_no_baseline_is_refused() -> None:
-    with pytest.raises(InputError, match=r"baseline is 'blurr'; expected one of 'blur', 'mean', 'black', a number"):
+    expected = r"baseline is 'blurr'; expected one of 'blur', 'mean', 'black', 'frozen', a number"
+    with pytest.raises(InputError, match=expected):
         baseline_of("blurr", MEDIA)
     with pytest.raises(
         InputError, match=r"the baseline is ndarray of shape \(5,\); expected .* broadcasts to .*\(6, 9, 3\)"

@@ -10,7 +10,7 @@ import numpy as np
 from borex.errors import InputError
 
 Baseline = str | float | np.ndarray | Callable[[np.ndarray], np.ndarray] | None
-NAMES = ("blur", "mean", "black")
+NAMES = ("blur", "mean", "black", "frozen")
 
 # A box this wide, as a share of the shorter side of the picture, leaves colour and light and takes the shapes
 # (51 pixels of 224, as in the experiments that settled it).
@@ -21,9 +21,10 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
     """The baseline `(*extent, channels)`, in the media's dtype.
 
     `baseline`: "blur" (a box mean over the last two axes of the extent, which are space), "mean" (the colour `mean`
-    that the model's preprocessing subtracts; the media's own mean colour where that is not known), "black" (zeros), a
+    that the model's preprocessing subtracts; the media's own mean colour where that is not known), "black" (zeros),
+    "frozen" (of a clip `(T, H, W, channels)`, its mean over time in every frame: motion is hidden, place is not), a
     number, an array that broadcasts to the media's shape, or a function from the media to such an array.
-    Raises InputError for anything else, and for NaN or Inf in the result.
+    Raises InputError for anything else, for "frozen" where there is no axis of time, and for NaN or Inf in the result.
     """
     if callable(baseline):
         value: Any = baseline(media)
@@ -60,6 +61,13 @@ def _named(name: str, media: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
         return box_blur(media, BLUR_SHARE)
     if name == "mean":
         return media.mean(axis=tuple(range(media.ndim - 1)), dtype=np.float64) if mean is None else np.asarray(mean)
+    if name == "frozen":
+        if media.ndim != 4:
+            raise InputError(
+                f'the baseline "frozen" is the mean over time, but the media has shape {media.shape}; expected a clip '
+                '(T, H, W, channels). For an image take "blur", "mean" or "black"'
+            )
+        return media.mean(axis=0, dtype=np.float64)
     return np.zeros(())
 
 

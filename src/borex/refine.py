@@ -44,7 +44,8 @@ def refine(
     `target`: class index, label, a pair `(a, b)` for a against b, a function of the scores; None: the top class.
     `method`: "field" (ours) or "paper" (as published). `max_evals`: the budget in model inputs, all included.
     `batch_size`: model inputs in one call; it does not change the result. `baseline`: what is seen where a mask hides:
-    "blur", "mean", "black", a number, an array or a function; None: the method's own (field: blur, paper: mean).
+    "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function; None: the
+    method's own (field: blur, paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `seed`: same seed, same result.
 

@@ -39,7 +39,7 @@ def read_map(path: str | os.PathLike[str]) -> np.ndarray:
     An .npz must hold one array, or one named "saliency" or "map" (a saved Explanation does). A picture is greyscale of
     8 or 16 bits; one in colour raises FileError, for colours do not tell values. Pickled objects are never loaded.
     """
-    path = _checked(path)
+    path = checked_path(path)
     try:
         with path.open("rb") as file:
             start = file.read(6)
@@ -59,7 +59,8 @@ def read_map(path: str | os.PathLike[str]) -> np.ndarray:
     return rgb[..., 0] / 255.0
 
 
-def _checked(path: str | os.PathLike[str]) -> Path:
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """The path of a file that is there and holds something; raises FileError otherwise."""
     path = Path(path)
     if path.is_dir():
         raise FileError(f"{path} is a folder; expected a file")
@@ -73,7 +74,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 def _opened(path: str | os.PathLike[str]) -> Image.Image:
     """A picture, decoded and turned upright; FileError whatever is wrong with the file."""
-    path = _checked(path)
+    path = checked_path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # damaged EXIF data, where the picture itself is whole

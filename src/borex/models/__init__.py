@@ -1,4 +1,4 @@
-"""Black boxes of models that other packages run, and the model that is used where none is named.
+"""Black boxes of models that other packages run, and the embedded ones: `default` for images, `motionnet` for clips.
 
 Each framework is imported in its own file alone, and only when one of its models comes.
 """
@@ -14,8 +14,9 @@ from typing import Any
 
 from borex.blackbox import Model
 from borex.errors import InputError
+from borex.models.clips import frame_mean, motionnet
 
-__all__ = ["as_model", "default"]
+__all__ = ["as_model", "default", "frame_mean", "motionnet"]
 
 DEFAULT = Path(__file__).parent / "efficientnet_lite0" / "model.onnx"
 
