@@ -97,7 +97,7 @@ class Explanation:
     def for_target(self, target: TargetLike | Target) -> Explanation:
         """The explanation of another class, of one class against another, or of a function of the scores, from the same
         evaluations: nothing is asked of the model. It has no rounds of its own: its history is empty."""
-        from borex.refiner import replay
+        from borex.replay import replay
 
         refiner = replay(self.record, self.target, target, self.labels)
         refiner.stop_reason = self.stop_reason

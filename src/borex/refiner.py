@@ -297,25 +297,3 @@ class Refiner:
         scores = [float((v[:half] - v[half:]).mean()) for v in sides]
         chosen = "refined" if scores[1] >= scores[0] else "initial"
         return Check(tuple(map(float, CHECK_SHARES)), scores[0], scores[1], chosen)
-
-
-def replay(record: Record, explained: Target, target: TargetLike | Target, labels: Any = None) -> Refiner:
-    """A Refiner that has been told everything in a record of explaining `explained`, for another target; it asks
-    nothing more. The check is kept for the same target only: it measured the top shares of that target's map, which for
-    another are data like any other."""
-    s = record.settings
-    refiner = Refiner(
-        s.extent, record.initial, target=target, method=s.method, max_evals=s.max_evals, output=s.output,
-        labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance,
-    )  # fmt: skip
-    refiner._find_target(record.coverage, record.scores)
-    refiner.scores, refiner.coverage = record.scores, record.coverage
-    at = np.arange(len(record.scores))
-    same = refiner.target == explained and refiner.target.function is explained.function
-    if record.check_at >= 0 and same:
-        at = np.delete(at, np.arange(record.check_at, record.check_at + N_CHECK))
-        refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
-    refiner._opened = True
-    values, links = refiner._values(record.scores), refiner._links(record.scores)
-    refiner._strategy.replay(record.coverage[at], links[at], values, record.points)
-    return refiner
