@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from borex.cholesky import GrowingCholesky
 from borex.kernels import apply_product, axis_gram
 
 # The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
@@ -96,12 +97,12 @@ class Field:
     def mean(self) -> np.ndarray:
         """Posterior mean of the saliency `(*grid,)`, in log-odds a cell."""
         self._solve()
-        return (self._cross.T @ self._weights()).reshape(self.grid) * self._unit
+        return (self._weights() @ self._cross).reshape(self.grid) * self._unit
 
     def std(self) -> np.ndarray:
         """Posterior standard deviation of the saliency `(*grid,)`, in log-odds a cell, ≥ 0."""
         self._solve()
-        half = self._forward(self._cross)
+        half = self._chol.forward(self._cross)
         variance = self._prior_variance() - np.einsum("nc,nc->c", half, half)
         return np.sqrt(np.maximum(variance, 0.0)).reshape(self.grid) * self._unit
 
@@ -113,7 +114,7 @@ class Field:
         self._solve()
         tau = self._hyper().trust
         covariance = tau**2 * (self._rows @ self._h)
-        half = self._forward(covariance[:, None])
+        half = self._chol.forward(covariance)
         variance = max(tau**2 - float((half**2).sum()), 0.0)
         return float(covariance @ self._weights()) * self._unit, float(np.sqrt(variance)) * self._unit
 
@@ -133,7 +134,7 @@ class Field:
         answers += (WIDE * rng.standard_normal((n, 2)))[:, self._hidden.astype(int)]
         answers += rng.standard_normal(answers.shape) * self._noise(hyper)
         residual = self._scaled() - answers
-        draws = saliency + self._backward(self._forward(residual.T)).T @ self._cross
+        draws = saliency + self._chol.backward(self._chol.forward(residual.T)).T @ self._cross
         return draws.reshape(n, *self.grid) * self._unit
 
     def predict(self, coverage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +147,7 @@ class Field:
         applied = other._applied(hyper.lengths, other._rows)
         cross = self._covariance(hyper, self._rows, applied, self._hidden, other._hidden, other._rows)
         own = other._covariance(hyper, other._rows, applied, other._hidden, other._hidden, other._rows)
-        half = self._forward(cross)
+        half = self._chol.forward(cross)
         variance = np.diag(own) + other._noise(hyper) ** 2 - (half**2).sum(axis=0)
         mean = cross.T @ self._weights()
         return mean * self._unit + self._centre, np.sqrt(np.maximum(variance, 0.0)) * self._unit
@@ -155,7 +156,7 @@ class Field:
         """Log marginal likelihood of the answers, scaled to unit variance (Rasmussen & Williams 2006, eq. 2.30)."""
         self._solve()
         half = self._half
-        return float(-0.5 * half @ half - np.log(np.diag(self._chol)).sum() - 0.5 * len(self) * np.log(2 * np.pi))
+        return float(-0.5 * half @ half - self._chol.half_log_det - 0.5 * len(self) * np.log(2 * np.pi))
 
     # --- hyperparameters
 
@@ -183,9 +184,10 @@ class Field:
     def _forget(self, keep_scale: bool = False) -> None:
         if not keep_scale:
             self._centre, self._unit = 0.0, 1.0
-        self._chol = np.empty((0, 0))
+        self._chol = GrowingCholesky()
         self._cross = np.empty((0, self.n_cells))  # covariance of every observation with every cell's saliency
-        self._half = np.empty(0)
+        self._half = np.empty(0)  # the factor's inverse times the answers
+        self._solved: np.ndarray | None = None
 
     def _hyper(self) -> Hyperparameters:
         if self.hyperparameters is None:
@@ -235,37 +237,25 @@ class Field:
         return np.asarray(covariance)
 
     def _solve(self) -> None:
-        """Brings the Cholesky factor up to date: the rows of new observations are appended (block Cholesky)."""
+        """Brings the Cholesky factor up to date: the rows of new observations are appended."""
         hyper = self._hyper()
         old, n = len(self._cross), len(self)
         if old == n:
             return
-        from scipy.linalg import solve_triangular
-
         applied = self._applied(hyper.lengths, self._rows[old:])
         rows, hidden = self._rows, self._hidden
-        block = self._covariance(hyper, rows, applied, hidden, hidden[old:], rows[old:])
-        noise = self._noise(hyper)[old:] ** 2
-        below = solve_triangular(self._chol, block[:old], lower=True, check_finite=False) if old else block[:0]
-        corner = np.linalg.cholesky(block[old:] + np.diag(noise + 1e-9) - below.T @ below)
-        chol = np.zeros((n, n))
-        chol[:old, :old], chol[old:, :old], chol[old:, old:] = self._chol, below.T, corner
-        self._chol = chol
+        columns = self._covariance(hyper, rows, applied, hidden, hidden[old:], rows[old:])
+        # The last columns' diagonal is the new observations' own variance.
+        columns[np.arange(old, n), np.arange(n - old)] += self._noise(hyper)[old:] ** 2 + 1e-9
+        self._chol.append(columns)
         cross = hyper.amplitude**2 * applied
         if self._h is not None:
             cross += hyper.trust**2 * np.outer(rows[old:] @ self._h, self._h)
         self._cross = np.concatenate([self._cross, cross])
-        self._half = self._forward(self._scaled()[:, None])[:, 0]
-
-    def _forward(self, right: np.ndarray) -> np.ndarray:
-        from scipy.linalg import solve_triangular
-
-        return np.asarray(solve_triangular(self._chol, right, lower=True, check_finite=False))
-
-    def _backward(self, right: np.ndarray) -> np.ndarray:
-        from scipy.linalg import solve_triangular
-
-        return np.asarray(solve_triangular(self._chol, right, lower=True, trans=1, check_finite=False))
+        self._half = self._chol.forward(self._scaled(), self._half)
+        self._solved = None
 
     def _weights(self) -> np.ndarray:
-        return self._backward(self._half)
+        if self._solved is None:
+            self._solved = self._chol.backward(self._half)
+        return self._solved

@@ -81,6 +81,7 @@ class Refiner:
         self.target: Target | None = None
         self.coverage = np.empty((0, *self.settings.grid), dtype=np.float32)
         self.scores = np.empty((0, 0))
+        self._room = self.scores  # where the scores lie: rows for the whole budget, so that no round copies the last's
         self.score: float | None = None
         self.history: list[dict[str, float]] = []
         self.stop_reason: str | None = None
@@ -191,7 +192,7 @@ class Refiner:
         kind = self._asked[0] if np.array_equal(self._asked[1], coverage) else "other"
         first, self._asked = self.evals, ("nothing", coverage[:0])
         self.coverage = np.concatenate([self.coverage, coverage])
-        self.scores = np.concatenate([self.scores.reshape(first, scores.shape[1]), scores])
+        self._keep(scores)
         if kind == "check":
             # No data: the map that the check measured is the one that is returned.
             self._check_at = first
@@ -202,6 +203,14 @@ class Refiner:
         with one_thread():
             self._strategy.tell(coverage, links, values, first if kind == "round" else None)
             self._note()
+
+    def _keep(self, scores: np.ndarray) -> None:
+        first, end = self.evals, self.evals + len(scores)
+        if self.scores.base is not self._room or len(self._room) < end:
+            self._room = np.empty((max(end, self.settings.max_evals), scores.shape[1]))
+            self._room[:first] = self.scores.reshape(first, scores.shape[1])
+        self._room[first:end] = scores
+        self.scores = self._room[:end]
 
     def _coverage(self, masks: Any) -> np.ndarray:
         kept = getattr(masks, "kept", None)
@@ -267,27 +276,15 @@ class Refiner:
             saliency = self.initial
         flat = self.initial if self.initial is not None else np.zeros(self.extent, dtype=np.float32)
         return Explanation(
-            saliency=saliency.astype(np.float32),
-            std=std.astype(np.float32),
-            initial=flat.astype(np.float32),
-            trust=trust,
-            target=self.target,
-            score=float("nan") if self.score is None else self.score,
-            evals=self.evals,
-            stop_reason=self.stop_reason or "not finished",
-            history=tuple(self.history),
-            check=check,
+            saliency=saliency.astype(np.float32), std=std.astype(np.float32), initial=flat.astype(np.float32),
+            trust=trust, target=self.target, score=float("nan") if self.score is None else self.score,
+            evals=self.evals, stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
-                replace(self.settings, output=self.output),
-                self.coverage,
-                self.scores,
-                self._strategy.points(),
-                self._initial_at,
-                self._check_at,
-                self.initial,
+                replace(self.settings, output=self.output), self.coverage, self.scores, self._strategy.points(),
+                self._initial_at, self._check_at, self.initial,
             ),
             labels=tuple(self.labels) if self.labels is not None else None,
-        )
+        )  # fmt: skip
 
     def _checked(self) -> Check | None:
         if self._check_at < 0:
