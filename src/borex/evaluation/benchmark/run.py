@@ -1,0 +1,258 @@
+"""Runs a benchmark: every row that the table does not have yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from borex.baselines import baseline_of
+from borex.blackbox import Model, checked_scores, find_output, probabilities
+from borex.errors import BorexError, FileError, InputError, ModelError
+from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
+from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
+from borex.evaluation.benchmark.methods import Meter, Task, find_method, run_method, seed_of
+from borex.evaluation.benchmark.models import make_model
+from borex.evaluation.benchmark.table import Key, Row, open_table, read_table
+from borex.evaluation.metrics import score
+
+TABLE, PROTOCOL, MAPS = "table.csv", "protocol.json", "maps"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row to make."""
+
+    input: Input
+    model: ModelSpec
+    method: MethodSpec
+    budget: int
+    seed: int
+
+    @property
+    def key(self) -> Key:
+        return self.input.name, self.model.name, self.method.name, self.budget, self.seed
+
+
+def jobs_of(config: Config, inputs: list[Input]) -> list[Job]:
+    """Every row of the benchmark. Budgets change slowest but for seeds and models, so that a run that is stopped has
+    all methods on the same inputs."""
+    return [
+        Job(one, model, method, budget, seed)
+        for seed in config.seeds
+        for model in config.models
+        for budget in _budgets(config)
+        for one in inputs
+        for method in config.methods
+        if budget in (method.budgets or config.budgets)
+    ]
+
+
+def _budgets(config: Config) -> list[int]:
+    own = [budget for method in config.methods for budget in method.budgets or ()]
+    return list(dict.fromkeys([*config.budgets, *sorted(own)]))
+
+
+def run(
+    config: Config,
+    out: str | os.PathLike[str],
+    *,
+    processes: int = 1,
+    retry: bool = False,
+    progress: bool = False,
+) -> list[Row]:
+    """Makes the rows that the table in the folder `out` lacks and returns all rows of the benchmark.
+
+    A method that fails gives a failed row, not an error; `retry`: rows that failed before are made again. `processes`:
+    how many work at a time, each with its models on one thread. A run that is killed loses no row but those being made.
+    Beside the table lie the maps (`map_path`) and the protocol, which a later run into the same folder must share.
+
+    Raises InputError and FileError before anything is run where that is possible.
+    """
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+        raise InputError(f"processes is {processes!r}; expected a whole number, at least 1")
+    jobs = jobs_of(config, read_inputs(config.inputs))
+    for method in config.methods:
+        find_method(method.run, config.folder)
+    out = Path(out)
+    try:
+        (out / MAPS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {out}: {error.strerror}. Choose another one with --out") from error
+    with open_table(out / TABLE) as table:
+        _check_protocol(config, out)
+        rows = {row.key: row for row in read_table(out / TABLE)}
+        done = {key for key, row in rows.items() if not (retry and row.status == "failed")}
+        left = [job for job in jobs if job.key not in done]
+        with _bar(progress, len(jobs), len(jobs) - len(left)) as bar, closing(_made(config, left, out, processes)) as made:
+            for row in made:
+                table.append(row)
+                rows[row.key] = row
+                bar.set_postfix_str(f"{row.method}@{row.budget} {row.input}"[:40], refresh=False)
+                bar.update()
+    return [rows[job.key] for job in jobs]
+
+
+def map_path(out: str | os.PathLike[str], key: Key) -> Path:
+    """Where the map of a row is kept: an .npy, float32 `(*extent,)` of the model."""
+    return Path(out) / MAPS / ("__".join(re.sub(r"[^\w.+@=-]", "_", str(part)) for part in key) + ".npy")
+
+
+def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Iterator[Row]:
+    """The rows of the jobs, as they are done."""
+    if processes == 1:
+        for job in jobs:
+            yield make_row(config, job, out)
+        return
+    waiting = iter(jobs)
+    # Not forked: onnxruntime and torch have threads, which a fork would leave behind with their locks held.
+    with ProcessPoolExecutor(min(processes, max(1, len(jobs))), get_context("spawn"), _start) as pool:
+        running: set[Future[Row]] = set()
+        try:
+            while True:
+                while len(running) < 2 * processes and (job := next(waiting, None)) is not None:
+                    running.add(pool.submit(make_row, config, job, out))
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise ModelError(
+                "a process of the benchmark died, for lack of memory or inside a library; what was done before is "
+                "kept. Run it again with fewer processes, or with one to see where it dies"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start() -> None:
+    """One thread a process, whatever BLAS there is; Ctrl-C is the parent's business."""
+    import signal
+
+    import scipy.linalg  # noqa: F401  its BLAS must be loaded to be limited
+    from threadpoolctl import threadpool_limits
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)
+
+
+def make_row(config: Config, job: Job, out: Path) -> Row:
+    """Runs one method on one input, scores its map and keeps it. A failure becomes the row's `error`."""
+    blank = Row(*job.key[:1], job.input.kind, *job.key[1:], status="failed", scores={})
+    try:
+        model, media, target, p_target, top = _prepared(config, job.model, job.input)
+        blank = replace(blank, target=target, p_target=p_target)
+        if config.correct_only and top != target:
+            return replace(blank, status="skipped")
+        meter = Meter(job.budget)
+        seed = seed_of(job.seed, job.input.name)
+        task = Task(meter.metered(model), job.model.name, media, target, job.budget, seed)
+        start = perf_counter()
+        found = run_method(job.method.run, task, config.folder, job.method.options, job.method.noise)
+        seconds = perf_counter() - start
+        scores = score(
+            model, media, found.saliency, target, baseline=baseline_of(config.baseline, media, model.mean),
+            object_mask=load_mask(job.input, media.shape[:-1]), steps=config.steps,
+        )  # fmt: skip
+        _keep(map_path(out, job.key), found.saliency)
+    except Exception as error:  # noqa: BLE001  a failed row is a row: what fails is a method's own code
+        named = "" if isinstance(error, BorexError) else f"{type(error).__name__}: "
+        return replace(blank, error=f"{named}{error}"[:500])
+    facts = json.dumps(found.facts, default=float) if found.facts else ""
+    return replace(
+        blank, status="done", scores=scores.as_dict(), evals=meter.evals, seconds=round(seconds, 4),
+        model_seconds=round(meter.seconds, 4), facts=facts,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def _model(make: str, options: str, folder: Path, name: str) -> Model:
+    return make_model(ModelSpec(name, make, json.loads(options)), folder)
+
+
+_last: dict[Any, Any] = {}  # of the input at hand, which many methods see one after the other
+
+
+def _prepared(config: Config, spec: ModelSpec, one: Input) -> tuple[Model, np.ndarray, int, float, int]:
+    """The model, the media at its extent, the class to explain, its probability, and the model's top class."""
+    model = _model(spec.make, json.dumps(spec.options), config.folder, spec.name)
+    key = (config.folder, spec.name, spec.make, str(spec.options), one)
+    if key not in _last:
+        media = load_media(one, model.extent)
+        scores = checked_scores(model(media[None]), 1)
+        if model.output == "auto":
+            model = replace(model, output=find_output(scores))
+        chances = probabilities(scores, model.output)[0]
+        top = int(np.argmax(chances))
+        target = top if one.target is None else one.target
+        if target >= len(chances):
+            raise InputError(f"the class of {one.file} is {target}; the model {spec.name!r} has {len(chances)} classes")
+        _last.clear()
+        _last[key] = model, media, target, float(chances[target]), top
+    return _last[key]  # type: ignore[no-any-return]
+
+
+def _keep(path: Path, saliency: np.ndarray) -> None:
+    """Writes a map so that it is there whole or not at all."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, saliency.astype(np.float32))
+    part.replace(path)
+
+
+def _check_protocol(config: Config, out: Path) -> None:
+    """Raises InputError where rows of another protocol lie in the folder; otherwise says there what is run now."""
+    path = out / PROTOCOL
+    now: dict[str, Any] = {
+        "steps": config.steps,
+        "baseline": config.baseline,
+        "correct_only": config.correct_only,
+        "models": {one.name: asdict(one) for one in config.models},
+        "methods": {one.name: {k: v for k, v in asdict(one).items() if k != "budgets"} for one in config.methods},
+    }
+    now = json.loads(json.dumps(now))
+    before: dict[str, Any] = {}
+    if path.exists():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileError(f"{path} cannot be read: {error}. Choose another folder with --out") from error
+        for name, was, now_is in _differences(before, now):
+            raise InputError(
+                f"{out} holds rows in which {name} is {was!r}; now it is {now_is!r}. Choose another folder with --out, "
+                "or another name for what has changed"
+            )
+    for part in ("models", "methods"):
+        now[part] = {**before.get(part, {}), **now[part]}
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(now, indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name, value in now.items():
+        if name in ("models", "methods"):
+            for one, spec in value.items():
+                if one in before.get(name, {}) and before[name][one] != spec:
+                    yield f"{name} {one!r}", before[name][one], spec
+        elif name in before and before[name] != value:
+            yield name, before[name], value
+
+
+def _bar(progress: bool, total: int, done: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=done, unit="row", disable=not progress, smoothing=0.05)
