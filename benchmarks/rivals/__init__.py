@@ -1,1 +1,1 @@
-"""The methods that a user would pick instead, each a function from a `borex.evaluation.benchmark.Task` to a heat map."""
+"""The methods that a user would pick instead, each a function from a `borex.evaluation.benchmark.Task` to a map."""

@@ -1,4 +1,4 @@
-"""The Partition explainer of `shap` with its blur masker: Owen values over a tree that is split where effects are large."""
+"""The Partition explainer of `shap` with its blur masker: Owen values over a tree, split where effects are large."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ LEAST_DESIGNS = 8  # rows of each matrix: with fewer, the variances of the estim
 def sobol(task: Task, *, baseline: Baseline = "mean") -> np.ndarray:
     """The total-order Sobol index of each cell of a grid, brought to the media's extent.
 
-    Masks in [0, 1] from a scrambled Sobol sequence in matrices A and B of `n` rows; C_i is A with column i of B; Jansen's
-    estimator (section 3.3). That is `n (cells + 2)` evaluations: the grid is the finest that leaves `n` at least 8.
+    Masks in [0, 1] from a scrambled Sobol sequence in matrices A and B of `n` rows; C_i is A with column i of B;
+    Jansen's estimator (section 3.3). That is `n (cells + 2)` evaluations: the grid is the finest with `n` >= 8.
     """
     sides = range(2, 65)
     side = max((g for g in sides if LEAST_DESIGNS * (g ** len(task.extent) + 2) <= task.budget), default=2)
@@ -55,7 +55,9 @@ class _Enlarged:
 
     def __init__(self, grids: np.ndarray, extent: tuple[int, ...]) -> None:
         self._grids = grids.astype(np.float32)
-        self._index = np.ix_(*(np.arange(size) * cells // size for size, cells in zip(extent, grids.shape[1:], strict=True)))
+        self._index = np.ix_(
+            *(np.arange(size) * cells // size for size, cells in zip(extent, grids.shape[1:], strict=True))
+        )
 
     def __len__(self) -> int:
         return len(self._grids)

@@ -14,8 +14,8 @@ SEGMENTS = 50
 
 
 def lime(task: Task, *, segments: int = SEGMENTS, baseline: Baseline = "mean") -> np.ndarray:
-    """The weights of LIME (Ribeiro et al. 2016), set as in its authors' package: ridge regression with alpha 1, a kernel
-    of width 0.25 of the cosine distance, each segment kept in half of the samples, the first of which keeps all."""
+    """The weights of LIME (Ribeiro et al. 2016), set as in its authors' package: ridge regression with alpha 1, a
+    kernel of width 0.25 of the cosine distance, each segment kept in half of the samples, all in the first."""
     from captum._utils.models.linear_model import SkLearnRidge
     from captum.attr import Lime
 

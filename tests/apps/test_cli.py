@@ -23,13 +23,24 @@ from borex.media.read import read_image
 from tests.apps.conftest import PHOTO
 
 FEW = ["--max-evals", "40"]
-COMMANDS = ["refine", "score"]
+COMMANDS = ["benchmark", "refine", "score"]
 
 
 def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, its output piped."""
     command = [sys.executable, "-m", "borex.apps.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def write_benchmark(folder: Path) -> None:
+    """A benchmark of two methods on the photo of the example, in quick.toml and photos/."""
+    (folder / "photos").mkdir()
+    shutil.copy(PHOTO, folder / "photos")
+    (folder / "photos" / "labels.csv").write_text("file,class_index\ncoffee.jpg,967\n")
+    (folder / "quick.toml").write_text(
+        'budgets = [40]\nsteps = 6\n[[inputs]]\ntable = "labels.csv"\n[[models]]\nname = "lite0"\n'
+        '[[methods]]\nname = "field"\n[[methods]]\nname = "rise"\n'
+    )
 
 
 def test_version_is_quick_and_needs_no_typer(folder: Path) -> None:
@@ -64,6 +75,8 @@ def test_every_help_has_an_example_that_runs(folder: Path, command: list[str]) -
     if arguments[0] == "score":
         assert main(["refine", "photo.jpg", *FEW]) == 0
         arguments += ["--steps", "6"]
+    elif arguments[0] == "benchmark":
+        write_benchmark(folder)
     else:
         arguments += FEW
     assert main(arguments) == 0

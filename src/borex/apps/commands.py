@@ -172,6 +172,31 @@ def score_command(
         print(f"{name:<30}{value:7.3f}   {'low' if name == 'deletion' else 'high'} is good")
 
 
+@app.command("benchmark", epilog="Example: borex benchmark quick.toml --data photos --out results")
+def benchmark_command(
+    config: Annotated[
+        Path, typer.Argument(help="What is run: see docs/benchmark.md.", metavar="CONFIG.toml", show_default=False)
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the tables of inputs. [default: that of CONFIG.toml]", metavar="DIR"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the results. [default: borex-out/NAME]", metavar="DIR")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Rows made at a time, each on one thread.")] = 1,
+    retry: Annotated[bool, typer.Option("--retry", help="Make again the rows that failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare methods on many inputs at equal numbers of model inputs, as CONFIG.toml says.
+
+    Writes to --out: table.csv, one line a row, and the maps. A run that was stopped goes on where it was.
+    """
+    from borex.apps.benchmarking import benchmark
+
+    benchmark(config, data, OUT / config.stem if out is None else out, processes, retry, as_json)
+
+
 # What the user typed
 
 

@@ -19,7 +19,8 @@ NAME = re.compile(r"[\w.+@=-]+")  # what may stand in a file name and in a table
 @dataclass(frozen=True)
 class InputSet:
     """Rows of a table of inputs: `table`, a CSV file with a column `file` and, where they apply, `class_index`, `mask`
-    (or `masks`) and `kind`; `where`: only rows whose columns have these values; `n`: so many of those, spread evenly."""
+    (or `masks`) and `kind`; `where`: only rows whose columns have these values; `n`: so many of those, evenly spread.
+    """
 
     table: Path
     where: dict[str, str] = field(default_factory=dict)
@@ -159,12 +160,12 @@ def _pairs(given: Any, methods: tuple[MethodSpec, ...], budgets: tuple[int, ...]
 
 
 def _check_keys(where: str, given: dict[str, Any], known: Any, needed: tuple[str, ...]) -> None:
-    for key in needed:
-        if key not in given:
-            raise InputError(f"{where}{key} is missing")
     unknown = [] if known is None else [key for key in given if key not in known]
     if unknown:
         raise InputError(f"{where}{unknown[0]} is not known here; expected {', '.join(known)}")
+    for key in needed:
+        if key not in given:
+            raise InputError(f"{where}{key} is missing")
 
 
 def _tables(given: dict[str, Any], key: str) -> list[dict[str, Any]]:

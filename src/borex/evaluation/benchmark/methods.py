@@ -118,7 +118,7 @@ def find_function(spelled: str, folder: Path) -> Callable[..., Any]:
         raise InputError(f"{spelled!r}: the module {module!r} has no {name!r}") from error
     if not callable(found):
         raise InputError(f"{spelled!r} is no function")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def run_method(run: str, task: Task, folder: Path, options: dict[str, Any], noise: float = 0.0) -> Found:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -96,7 +97,10 @@ def run(
         rows = {row.key: row for row in read_table(out / TABLE)}
         done = {key for key, row in rows.items() if not (retry and row.status == "failed")}
         left = [job for job in jobs if job.key not in done]
-        with _bar(progress, len(jobs), len(jobs) - len(left)) as bar, closing(_made(config, left, out, processes)) as made:
+        with (
+            _bar(progress, len(jobs), len(jobs) - len(left)) as bar,
+            closing(_made(config, left, out, processes)) as made,
+        ):
             for row in made:
                 table.append(row)
                 rows[row.key] = row
@@ -110,7 +114,7 @@ def map_path(out: str | os.PathLike[str], key: Key) -> Path:
     return Path(out) / MAPS / ("__".join(re.sub(r"[^\w.+@=-]", "_", str(part)) for part in key) + ".npy")
 
 
-def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Iterator[Row]:
+def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Generator[Row, None, None]:
     """The rows of the jobs, as they are done."""
     if processes == 1:
         for job in jobs:
@@ -122,8 +126,8 @@ def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Iterato
         running: set[Future[Row]] = set()
         try:
             while True:
-                while len(running) < 2 * processes and (job := next(waiting, None)) is not None:
-                    running.add(pool.submit(make_row, config, job, out))
+                for ready in islice(waiting, 2 * processes - len(running)):
+                    running.add(pool.submit(make_row, config, ready, out))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -151,7 +155,8 @@ def _start() -> None:
 
 def make_row(config: Config, job: Job, out: Path) -> Row:
     """Runs one method on one input, scores its map and keeps it. A failure becomes the row's `error`."""
-    blank = Row(*job.key[:1], job.input.kind, *job.key[1:], status="failed", scores={})
+    name, model_name, method, budget, job_seed = job.key
+    blank = Row(name, job.input.kind, model_name, method, budget, job_seed, "failed", {})
     try:
         model, media, target, p_target, top = _prepared(config, job.model, job.input)
         blank = replace(blank, target=target, p_target=p_target)
@@ -170,11 +175,11 @@ def make_row(config: Config, job: Job, out: Path) -> Row:
         _keep(map_path(out, job.key), found.saliency)
     except Exception as error:  # noqa: BLE001  a failed row is a row: what fails is a method's own code
         named = "" if isinstance(error, BorexError) else f"{type(error).__name__}: "
-        return replace(blank, error=f"{named}{error}"[:500])
+        return replace(blank, error=" ".join(f"{named}{error}".split())[:500])
     facts = json.dumps(found.facts, default=float) if found.facts else ""
     return replace(
-        blank, status="done", scores=scores.as_dict(), evals=meter.evals, seconds=round(seconds, 4),
-        model_seconds=round(meter.seconds, 4), facts=facts,
+        blank, status="done", scores=scores.as_dict(), evals=meter.evals, seconds=round(seconds, 6),
+        model_seconds=round(meter.seconds, 6), facts=facts,
     )  # fmt: skip
 
 
@@ -202,7 +207,7 @@ def _prepared(config: Config, spec: ModelSpec, one: Input) -> tuple[Model, np.nd
             raise InputError(f"the class of {one.file} is {target}; the model {spec.name!r} has {len(chances)} classes")
         _last.clear()
         _last[key] = model, media, target, float(chances[target]), top
-    return _last[key]  # type: ignore[no-any-return]
+    return _last[key]
 
 
 def _keep(path: Path, saliency: np.ndarray) -> None:

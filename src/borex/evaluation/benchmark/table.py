@@ -71,9 +71,7 @@ class Row:
 NUMBERS = {
     "budget": int, "seed": int, "evals": int, "seconds": float, "model_seconds": float, "target": int, "p_target": float
 }  # fmt: skip
-COLUMNS = tuple(
-    name for one in fields(Row) for name in (SCORES if one.name == "scores" else (one.name,))
-)
+COLUMNS = tuple(name for one in fields(Row) for name in (SCORES if one.name == "scores" else (one.name,)))
 
 
 def _text(value: object) -> str:
@@ -102,7 +100,9 @@ def read_table(path: str | os.PathLike[str]) -> list[Row]:
         try:
             row = Row.of(cells)
         except (KeyError, TypeError, ValueError) as error:
-            raise FileError(f"{path}, line {reader.line_num}, is no row of results ({error}); mend or delete it") from error
+            raise FileError(
+                f"{path}, line {reader.line_num}, is no row of results ({error}); mend or delete it"
+            ) from error
         rows[row.key] = row
     return list(rows.values())
 

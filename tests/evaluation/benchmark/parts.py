@@ -1,0 +1,87 @@
+"""A model, methods and inputs whose answers are known, for benchmarks in tests."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from borex.evaluation.benchmark import Found, Task
+
+EXTENT = (30, 40)
+HERE = "tests.evaluation.benchmark.parts"
+
+
+def model(classes: int = 2) -> Any:
+    """As sure of class 1 as the number of bright pixels it sees; 96 of them are an object."""
+
+    def probabilities(batch: np.ndarray) -> np.ndarray:
+        p = np.minimum(1.0, 0.02 + 0.96 * (batch[..., 0] > 200).reshape(len(batch), -1).sum(axis=1) / 96)
+        return np.stack([1 - p, p, *[np.zeros(len(p))] * (classes - 2)], axis=1)
+
+    return probabilities
+
+
+def perfect(task: Task, pause: float = 0.0, log: str = "") -> np.ndarray:
+    """The object itself, after a look at the whole."""
+    time.sleep(pause)
+    if log:
+        with Path(log).open("a") as file:
+            file.write("x")
+    assert task.scores(np.ones((1, *task.extent), dtype=bool))[0] == 0.98
+    return (task.media[..., 0] > 200).astype(float)
+
+
+def opposite(task: Task) -> Found:
+    return Found(-perfect(task), {"note": 'so "it" says', "level": np.float64(0.25)})
+
+
+def noise(task: Task) -> np.ndarray:
+    return task.rng().random(task.extent)
+
+
+def greedy(task: Task) -> np.ndarray:
+    task.scores(np.ones((task.budget, *task.extent), dtype=bool))
+    task.scores(np.ones((1, *task.extent), dtype=bool))
+    return np.zeros(task.extent)
+
+
+def broken(task: Task) -> np.ndarray:
+    raise RuntimeError("no luck,\nnone at all")
+
+
+def misshapen(task: Task) -> np.ndarray:
+    return np.zeros(task.extent[::-1])
+
+
+def write_inputs(folder: Path, n: int = 3) -> None:
+    """`n` pictures with a bright object of 8 x 12 pixels, their masks, and labels.csv."""
+    rng = np.random.default_rng(0)
+    lines = ["file,class_index,mask,kind,top1"]
+    for i in range(n):
+        picture = rng.integers(20, 90, (*EXTENT, 3)).astype(np.uint8)
+        y, x = rng.integers(0, EXTENT[0] - 8), rng.integers(0, EXTENT[1] - 12)
+        picture[y : y + 8, x : x + 12] = 255
+        Image.fromarray(picture).save(folder / f"p{i}.png")
+        Image.fromarray((picture[..., 0] > 200).astype(np.uint8) * 255).save(folder / f"m{i}.png")
+        lines.append(f"p{i}.png,1,m{i}.png,{'odd' if i % 2 else 'even'},{int(i != 1)}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_config(folder: Path, methods: str = "", **changes: Any) -> Path:
+    """A benchmark over these inputs: `methods`, TOML; `changes`: values of keys at the top."""
+    top = {"budgets": "[10, 20]", "steps": 10, "baseline": 0, **changes}
+    text = "\n".join(f"{key} = {value}" for key, value in top.items() if value is not None)
+    text += f'\n[[inputs]]\ntable = "labels.csv"\n[[models]]\nname = "bright"\nmake = "{HERE}:model"\n'
+    text += methods or "".join(f'[[methods]]\nname = "{m}"\nrun = "{HERE}:{m}"\n' for m in ("perfect", "noise"))
+    path = folder / "few.toml"
+    path.write_text(text)
+    return path
+
+
+def method(name: str, **options: Any) -> str:
+    lines = "".join(f"{key} = {value!r}\n" for key, value in options.items())
+    return f'[[methods]]\nname = "{name}"\nrun = "{HERE}:{name}"\n{lines}'

@@ -1,0 +1,110 @@
+"""What a TOML file may say, and what is said of mistakes in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from borex.errors import FileError, InputError
+from borex.evaluation.benchmark import InputSet, MethodSpec, ModelSpec, read_config
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+GOOD = """
+title = "A title"
+budgets = [100, 50]
+seeds = [0, 3]
+baseline = 12.5
+ours = "a"
+pairs = [["a@100", "b@8000"]]
+[[inputs]]
+table = "some/labels.csv"
+where = { top1 = 1, kind = "photo" }
+n = 4
+[[models]]
+name = "lite0"
+[[models]]
+name = "mine"
+make = "model.onnx"
+mean = 3
+[[methods]]
+name = "a"
+run = "field"
+baseline = "mean"
+[[methods]]
+name = "b"
+run = "rise"
+budgets = [8000]
+noise = 0.5
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "some-name.toml"
+    path.write_text(text)
+    return path
+
+
+def test_everything_is_read(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, GOOD))
+    assert (config.name, config.title, config.folder) == ("some-name", "A title", tmp_path)
+    assert config.inputs == (InputSet(tmp_path / "some/labels.csv", {"top1": "1", "kind": "photo"}, 4),)
+    assert config.models == (ModelSpec("lite0", "lite0"), ModelSpec("mine", "model.onnx", {"mean": 3}))
+    assert config.methods == (
+        MethodSpec("a", "field", {"baseline": "mean"}),
+        MethodSpec("b", "rise", {}, 0.5, (8000,)),
+    )
+    assert (config.budgets, config.seeds, config.steps, config.baseline) == ((100, 50), (0, 3), 56, 12.5)
+    assert (config.ours, config.pairs) == ("a", (("a@100", "b@8000"),))
+
+
+def test_tables_of_inputs_can_lie_elsewhere(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, GOOD), tmp_path / "data")
+    assert config.inputs[0].table == tmp_path / "data" / "some/labels.csv"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("budgets = [100, 50]", "", "budgets is missing"),
+        ("budgets = [100, 50]", "budgets = 100", "budgets is 100; expected a list of whole numbers"),
+        ("budgets = [100, 50]", "budgets = [0]", "budgets[0] is 0; expected a whole number, at least 1"),
+        ("budgets = [100, 50]", "budgets = [7, 7]", "expected each number once"),
+        ("seeds = [0, 3]", "seeds = [true]", "seeds[0] is True; expected a whole number, at least 0"),
+        ("title", "titel", "titel is not known here; expected name, inputs, models"),
+        ("baseline = 12.5", "baseline = []", "baseline is []; expected str or int or float"),
+        ("n = 4", "m = 4", "inputs[0].m is not known here; expected table, where, n"),
+        ("n = 4", "n = 0", "inputs[0].n is 0"),
+        ("where = { top1 = 1, kind = \"photo\" }", "where = 1", "inputs[0].where is 1; expected columns"),
+        ('table = "some/labels.csv"', "", "inputs[0].table is missing"),
+        ('name = "mine"', 'name = "lite0"', "models has two of the name 'lite0'"),
+        ('name = "b"', 'name = "a b"', "methods[1].name is 'a b'; expected letters, digits"),
+        ('name = "b"', "", "methods[1].name is missing"),
+        ("noise = 0.5", "noise = 2", "methods[1].noise is 2; expected a level from 0 (none) to 1"),
+        ('ours = "a"', 'ours = "c"', "ours is 'c'; expected one of the methods a, b"),
+        ('[["a@100", "b@8000"]]', '[["a@100"]]', "pairs[0] is ['a@100']; expected two methods with budgets"),
+        ('[["a@100", "b@8000"]]', '[["a@100", "b@100"]]', "pairs[0] names 'b@100', which is not run"),
+        ("[[models]]", "[[model]]", "model is not known here"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, text: str) -> None:
+    assert old in GOOD
+    path = written(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(InputError, match=re.escape(text)) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_what_is_no_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"some-name.toml is no TOML file: .*line 1"):
+        read_config(written(tmp_path, "a = = 1"))
+    with pytest.raises(FileError, match="there is no file"):
+        read_config(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_benchmark_of_the_project_can_be_read(path: Path) -> None:
+    config = read_config(path)
+    assert config.title
+    assert config.text

@@ -1,0 +1,225 @@
+"""A benchmark runs every row once, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from borex.errors import FileError, InputError, ModelError
+from borex.evaluation import score
+from borex.evaluation.benchmark import map_path, read_config, read_table, run
+from borex.evaluation.benchmark.table import open_table
+from borex.media.read import read_image
+from tests.evaluation.benchmark.parts import EXTENT, HERE, method, model, write_config, write_inputs
+
+ROOT = Path(__file__).parents[3]
+
+
+def run_in(folder: Path, methods: str = "", changes: dict[str, Any] | None = None, **options: Any) -> Any:
+    return run(read_config(write_config(folder, methods, **(changes or {}))), folder / "out", **options)
+
+
+def test_every_row_is_there_with_the_scores_of_its_map(few: Path) -> None:
+    rows = run_in(few)
+    assert len(rows) == 3 * 2 * 2
+    assert {row.key for row in rows} == {
+        (f"p{i}", "bright", name, budget, 0) for i in range(3) for name in ("perfect", "noise") for budget in (10, 20)
+    }
+    assert read_table(few / "out" / "table.csv") == rows
+    for row in rows:
+        media = read_image(few / f"{row.input}.png")
+        saliency = np.load(map_path(few / "out", row.key)).astype(np.float64)
+        inside = read_image(few / f"m{row.input[1]}.png")[..., 0] > 127
+        expected = score(model(), media, saliency, 1, baseline=0.0, object_mask=inside, steps=10).as_dict()
+        assert row.scores == pytest.approx(expected)
+        assert (row.status, row.target, row.p_target) == ("done", 1, pytest.approx(0.98))
+        assert row.evals == (1 if row.method == "perfect" else 0)
+        if row.method == "perfect":
+            np.testing.assert_array_equal(saliency, media[..., 0] == 255)
+            assert row.scores["average_precision"] == 1
+            assert row.seconds is not None
+            assert row.model_seconds is not None
+            assert 0 < row.model_seconds <= row.seconds
+
+
+def test_inputs_share_no_random_numbers_and_a_seed_repeats(few: Path) -> None:
+    noise = method("noise")
+    rows = run_in(few, noise, {"budgets": "[5]", "seeds": "[0, 4]"})
+    maps = {row.key: np.load(map_path(few / "out", row.key)) for row in rows}
+    assert len({one.tobytes() for one in maps.values()}) == 6
+    again = run(read_config(write_config(few, noise, budgets="[5]", seeds="[4]")), few / "again")
+    for row in again:
+        np.testing.assert_array_equal(np.load(map_path(few / "again", row.key)), maps[row.key])
+
+
+def test_processes_make_the_same_table(few: Path) -> None:
+    alone = run_in(few)
+    together = run(read_config(few / "few.toml"), few / "together", processes=2)
+    assert [(row.key, row.scores, row.evals) for row in together] == [(row.key, row.scores, row.evals) for row in alone]
+
+
+def test_what_is_there_is_not_made_again(few: Path) -> None:
+    log = few / "log"
+    once = method("perfect", log=str(log))
+    run_in(few, once, {"budgets": "[10]"})
+    table = (few / "out" / "table.csv").read_bytes()
+    assert log.read_text() == "x" * 3
+    rows = run_in(few, once, {"budgets": "[10]"})
+    assert log.read_text() == "x" * 3
+    assert len(rows) == 3
+    assert (few / "out" / "table.csv").read_bytes() == table
+    assert len(run_in(few, once, {"budgets": "[10, 11]"})) == 6
+    assert log.read_text() == "x" * 6
+    assert (few / "out" / "table.csv").read_bytes().startswith(table)
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    write_inputs(tmp_path, 30)
+    log, table = tmp_path / "log", tmp_path / "out" / "table.csv"
+    config = write_config(tmp_path, method("perfect", pause=0.05, log=str(log)), budgets="[10]")
+    command = [sys.executable, "-m", "borex.apps.cli", "benchmark", str(config), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not table.exists() or table.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    before = table.read_bytes()
+    made = before.count(b"\n") - 1
+    assert 4 <= made < 30
+    assert before.endswith(b"\n")  # each line is one write
+    with table.open("ab") as file:  # as if the last one had broken off
+        file.write(b'p29,even,bright,perfect,10,0,done,0.12,"')
+    done = subprocess.run([*command, "--json"], env=environment, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["rows"] == {"done": 30, "failed": 0, "skipped": 0}
+    after = table.read_bytes()
+    assert after.startswith(before)
+    lines = after.decode().splitlines()
+    assert len(lines) == 31
+    assert len({line.split(",")[0] for line in lines[1:]}) == 30
+    assert log.read_text().count("x") <= 31  # the one that was being made is made again
+    assert len(read_table(table)) == 30
+
+
+def test_a_failure_is_a_row_and_is_made_again_on_request(few: Path) -> None:
+    methods = method("perfect") + method("greedy") + method("broken") + method("misshapen")
+    rows = {(row.method, row.input): row for row in run_in(few, methods, {"budgets": "[10]"})}
+    assert [rows[name, "p0"].status for name in ("perfect", "greedy", "broken", "misshapen")] == ["done"] + [
+        "failed"
+    ] * 3
+    assert "asked for 11 evaluations; the budget is 10" in rows["greedy", "p1"].error
+    assert rows["broken", "p1"].error == "RuntimeError: no luck, none at all"
+    assert "shape (40, 30)" in rows["misshapen", "p2"].error
+    assert f"expected finite values {EXTENT}" in rows["misshapen", "p2"].error
+    table = (few / "out" / "table.csv").read_text()
+    assert "no luck, none at all" in table
+    assert len(table.splitlines()) == 1 + 12
+    run_in(few, methods, {"budgets": "[10]"})
+    assert (few / "out" / "table.csv").read_text() == table
+    run_in(few, methods, {"budgets": "[10]"}, retry=True)
+    assert len((few / "out" / "table.csv").read_text().splitlines()) == 1 + 12 + 9
+    assert len(read_table(few / "out" / "table.csv")) == 12
+
+
+def test_what_a_method_says_is_kept(few: Path) -> None:
+    row = run_in(few, method("opposite"), {"budgets": "[10]"})[0]
+    assert json.loads(read_table(few / "out" / "table.csv")[0].facts) == {"note": 'so "it" says', "level": 0.25}
+    assert row.scores["average_precision"] < 0.2
+
+
+def test_an_input_taken_for_another_class_is_skipped_where_that_is_asked(few: Path) -> None:
+    table = few / "labels.csv"
+    table.write_text(table.read_text().replace("p1.png,1", "p1.png,0"))
+    rows = run_in(few, method("noise"), {"budgets": "[10]", "correct_only": "true"})
+    assert [row.status for row in rows] == ["done", "skipped", "done"]
+    assert (rows[1].target, rows[1].scores) == (0, {})
+    kept = run(read_config(write_config(few, method("noise"), budgets="[10]")), few / "all")
+    assert [row.status for row in kept] == ["done"] * 3
+
+
+def test_a_class_the_model_has_not_is_said_in_the_row(few: Path) -> None:
+    table = few / "labels.csv"
+    table.write_text(table.read_text().replace("p1.png,1", "p1.png,7"))
+    row = run_in(few, method("noise"), {"budgets": "[10]"})[1]
+    assert row.status == "failed"
+    assert "the class of p1.png is 7; the model 'bright' has 2 classes" in row.error
+
+
+def test_without_a_class_it_is_the_models_own(few: Path) -> None:
+    (few / "labels.csv").write_text("file\np0.png\n")
+    row = run_in(few, method("noise"), {"budgets": "[10]"})[0]
+    assert (row.target, row.kind) == (1, "input")
+    assert "average_precision" not in row.scores
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes", "text"),
+    [
+        (method("noise"), {"steps": 11}, "in which steps is 10; now it is 11"),
+        (method("noise"), {"baseline": '"mean"'}, "in which baseline is 0; now it is 'mean'"),
+        (method("noise", noise=0.5), {}, "in which methods 'noise' is .*now it is.*Choose another folder with --out"),
+    ],
+)
+def test_another_protocol_needs_another_folder(few: Path, methods: str, changes: dict[str, Any], text: str) -> None:
+    run_in(few, method("noise"), {"budgets": "[5]"})
+    before = (few / "out" / "table.csv").read_bytes()
+    with pytest.raises(InputError, match=text):
+        run_in(few, methods, {"budgets": "[5]", **changes})
+    assert (few / "out" / "table.csv").read_bytes() == before
+
+
+def test_another_method_may_join(few: Path) -> None:
+    run_in(few, method("noise"), {"budgets": "[5]"})
+    run_in(few, method("perfect"), {"budgets": "[5]"})
+    assert len(read_table(few / "out" / "table.csv")) == 6
+    with pytest.raises(InputError, match="methods 'noise'"):  # what was run first is still known
+        run_in(few, method("noise", noise=0.5), {"budgets": "[5]"})
+
+
+def test_two_runs_cannot_write_one_table(few: Path) -> None:
+    pytest.importorskip("fcntl")
+    (few / "out").mkdir()
+    with open_table(few / "out" / "table.csv"), pytest.raises(FileError, match="another run is writing"):
+        run_in(few)
+
+
+def test_mistakes_are_found_before_anything_is_run(few: Path) -> None:
+    with pytest.raises(InputError, match="has no 'absent'"):
+        run_in(few, f'[[methods]]\nname = "a"\nrun = "{HERE}:absent"\n')
+    with pytest.raises(InputError, match="processes is 0"):
+        run_in(few, processes=0)
+    (few / "file").write_text("")
+    with pytest.raises(FileError, match="cannot make the folder"):
+        run(read_config(few / "few.toml"), few / "file" / "out")
+    assert not (few / "out").exists()
+
+
+def test_a_process_that_dies_is_said_and_loses_nothing(few: Path) -> None:
+    (few / "dying.py").write_text("import os\ndef die(task):\n    os._exit(3)\n")
+    rows = method("noise") + '[[methods]]\nname = "dying"\nrun = "dying:die"\n'
+    with pytest.raises(ModelError, match="a process of the benchmark died"):
+        run_in(few, rows, {"budgets": "[5]"}, processes=2)
+    assert all(row.method == "noise" for row in read_table(few / "out" / "table.csv"))
+
+
+def test_a_model_is_asked_in_its_own_words(few: Path) -> None:
+    """Logits are told from probabilities once, not in every batch."""
+    (few / "logits.py").write_text(
+        "import numpy as np\ndef make():\n    return lambda b: np.stack([np.zeros(len(b)),"
+        " (b[..., 0] > 200).reshape(len(b), -1).sum(axis=1) / 24.0], axis=1)\n"
+    )
+    config = write_config(few, method("noise"), budgets="[5]")
+    config.write_text(config.read_text().replace(f"{HERE}:model", "logits:make"))
+    row = run(read_config(config), few / "out")[0]
+    assert row.p_target == pytest.approx(1 / (1 + np.exp(-4)))
