@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from borex.errors import FileError
@@ -30,13 +30,14 @@ def test_rows_read_back_the_same(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000))
+@example(0)
 def test_wherever_it_breaks_off_it_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"
     with open_table(path) as table:
         table.append(ROW)
         table.append(FAILED)
     data = path.read_bytes()
-    cut = min(cut % len(data) + 1, len(data))
+    cut = data.rindex(b"\xc3") + 1 if cut == 0 else min(cut % len(data) + 1, len(data))  # 0: inside a character
     path.write_bytes(data[:cut])
     whole = [ROW, FAILED][: max(0, data[:cut].count(b"\n") - 1)]
     assert read_table(path) == whole
@@ -58,6 +59,9 @@ def test_another_file_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(FileError, match="other columns than a table of borex benchmark"):
+        read_table(path)
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(FileError, match="is no table of borex benchmark"):
         read_table(path)
     path.write_text(",".join(COLUMNS) + "\n" + ",".join("x" for _ in COLUMNS) + "\n")
     with pytest.raises(FileError, match=r"line 2, is no row of results .*mend or delete it"):

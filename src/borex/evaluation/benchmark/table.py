@@ -88,10 +88,12 @@ def read_table(path: str | os.PathLike[str]) -> list[Row]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1].decode()  # the last line may have broken off inside a character
     except OSError as error:
         raise FileError(f"cannot read the table {path}: {error.strerror or error}") from error
-    whole = text[: text.rfind("\n") + 1]
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is no table of borex benchmark: {error}") from error
     reader = csv.DictReader(io.StringIO(whole))
     if whole and tuple(reader.fieldnames or ()) != COLUMNS:
         raise FileError(f"{path} has other columns than a table of borex benchmark; choose another folder with --out")
