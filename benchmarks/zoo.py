@@ -61,7 +61,7 @@ def randomised(name: str = "lite0", seed: int = 0) -> Model:
 
 
 def mobilenet(path: str = "") -> Model:
-    """A quantised MobileNet v2 in TFLite: uint8, one image at a time; index 0 of its classes, the background, is left out.
+    """A quantised MobileNet v2 in TFLite: uint8, one image at a time; its class 0, the background, is left out.
 
     `path`: of the file, else that in the environment variable BOREX_MOBILENET.
     """
