@@ -54,7 +54,9 @@ $(BIN)/python:
 CONTAINED_test := demo
 CONTAINED_dev := test demo
 CONTAINED_bench := test demo
+# quantus asks for another wheel of OpenCV than grad-cam, with the same files in it; that of grad-cam serves both.
 $(VENV)/.%: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "installing borex[$*] into $(VENV)"
 	@$(INSTALL) --editable '.[$*]'
+	@$(if $(filter test,$* $(CONTAINED_$*)),$(INSTALL) --no-deps quantus)
 	@touch $(addprefix $(VENV)/.,$* $(CONTAINED_$*))

@@ -15,7 +15,23 @@ import pytest
 import borex
 
 SOURCE = Path(borex.__file__).parent
-FRAMEWORKS = ["torch", "onnxruntime", "onnx", "matplotlib", "typer", "PIL", "tqdm", "sklearn", "skimage", "cv2"]
+FRAMEWORKS = [
+    "torch",
+    "captum",
+    "pytorch_grad_cam",
+    "zennit",
+    "shap",
+    "lime",
+    "onnxruntime",
+    "onnx",
+    "matplotlib",
+    "typer",
+    "PIL",
+    "tqdm",
+    "sklearn",
+    "skimage",
+    "cv2",
+]
 # NumPy is needed at once; SciPy's parts take longer to import than all of borex.
 SLOW = ["scipy.linalg", "scipy.stats", "scipy.optimize", "scipy.ndimage", "scipy.sparse", "threadpoolctl"]
 FOLDERS = ("models", "heatmaps", "media", "evaluation", "apps")
@@ -57,6 +73,12 @@ def test_importing_borex_brings_no_framework() -> None:
     assert not found & set(FRAMEWORKS)
     assert not found & set(SLOW)
     assert "numpy" in found
+
+
+def test_importing_the_maps_brings_no_framework() -> None:
+    found = brought_along("import borex.heatmaps; print(borex.heatmaps.NAMES)")
+    assert not found & set(FRAMEWORKS)
+    assert "borex.heatmaps.cam" in found
 
 
 def test_the_check_sees_what_was_brought_along() -> None:

@@ -27,6 +27,8 @@ class Model:
     `labels`: the name of every class, in order.
     `mean`: the mean colour that its preprocessing subtracts, in the media's range; shape `()` or `(channels,)`.
     `output`: what the scores are. `max_batch`: the largest batch it takes (1 for an ONNX file with a fixed batch).
+    `white_box`: the framework's module and how it is fed, for the heat maps that look inside
+    (`borex.models.torch.WhiteBox`); None: nothing but scores is known.
     """
 
     scores: Callable[[np.ndarray], Any]
@@ -35,6 +37,7 @@ class Model:
     mean: np.ndarray | None = None
     output: Output = "auto"
     max_batch: int | None = None
+    white_box: Any = field(default=None, repr=False, compare=False)
 
     def __call__(self, batch: np.ndarray) -> Any:
         return self.scores(batch)

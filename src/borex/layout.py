@@ -50,7 +50,7 @@ def to_channels_last(media: Any, layout: str = "auto") -> tuple[np.ndarray, Layo
     Raises LayoutError where `layout` does not fit or the axes cannot be told; InputError where there is more than one
     input, nothing or a single pixel to explain, NaN or Inf, or no array of numbers at all.
     """
-    array, is_picture = _numbers(media, "the media")
+    array, is_picture = numbers(media, "the media")
     if is_picture and layout == "auto":
         layout = "HW" if array.ndim == 2 else "HWC"
     name = _found(array.shape) if layout == "auto" else _checked(layout, array.shape)
@@ -88,7 +88,7 @@ def checked_initial(initial: Any, extent: tuple[int, ...]) -> np.ndarray:
     `initial`: a NumPy array or torch tensor. Raises InputError for another number of axes, an empty axis, NaN or Inf,
     or what is no array of numbers.
     """
-    values, _ = _numbers(initial, "the initial map")
+    values, _ = numbers(initial, "the initial map")
     if values.ndim != len(extent):
         raise InputError(
             f"the initial map has shape {values.shape}, {values.ndim} axes; the media has extent {extent}, so expected "
@@ -148,7 +148,7 @@ def _channels_last(name: str) -> str:
     return name.replace("C", "") + ("C" if "C" in name else "")
 
 
-def _numbers(given: Any, what: str) -> tuple[np.ndarray, bool]:
+def numbers(given: Any, what: str) -> tuple[np.ndarray, bool]:
     """An array of real numbers from an array, a tensor or a PIL image, and whether it was a PIL image."""
     if given is None or isinstance(given, (str, bytes)) or hasattr(given, "__fspath__"):
         raise InputError(
@@ -174,7 +174,8 @@ def _numbers(given: Any, what: str) -> tuple[np.ndarray, bool]:
     return array.astype(dtype, copy=False), is_picture
 
 
-def _fits(name: str, shape: tuple[int, ...]) -> bool:
+def fits(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a shape can be of the layout `name`, with 1, 3 or 4 channels."""
     if name == "THW":  # fits any three axes: only when it is asked for
         return False
     sizes = dict(zip(name, shape, strict=True))
@@ -194,7 +195,7 @@ def _found(shape: tuple[int, ...]) -> str:
             f"the media has shape {shape}, a batch of {shape[0]} clips; expected one input at a time. Call once for "
             "each: media[0], media[1], …"
         )
-    fitting = [name for name in names if _fits(name, shape)]
+    fitting = [name for name in names if fits(name, shape)]
     if len(fitting) == 1:
         return fitting[0]
     reading = "could be read in more than one way" if fitting else "has no axis of 1, 3 or 4 channels where expected"

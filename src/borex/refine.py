@@ -10,7 +10,7 @@ from borex.baselines import Baseline, baseline_of
 from borex.blackbox import Asker, Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
-from borex.layout import checked_initial, resize_media, to_channels_last
+from borex.layout import resize_media, to_channels_last
 from borex.refiner import Refiner
 from borex.settings import METHODS
 from borex.targets import Target, TargetLike
@@ -40,7 +40,9 @@ def refine(
     `(n, classes)`; a `torch.nn.Module`; an ONNX file's path or session; a `Model`; None: the embedded
     EfficientNet-Lite0.
     `media`: an image `(H, W, C)` or clip `(T, H, W, C)`, an array, tensor, PIL image or a file's path.
-    `initial`: the heat map to refine, any resolution; "rise": made here, from the budget; None: flat.
+    `initial`: the heat map to refine, any resolution: an array, a file, what another library returned
+    (`borex.heatmaps.accepted`); "gradcam", "gradcam++", "lrp": made here, of a torch.nn.Module; "lime", "shap", "rise":
+    made here, of any model, from a quarter of the budget (100 evaluations at most); None: flat.
     `target`: class index, label, a pair `(a, b)` for a against b, a function of the scores; None: the top class.
     `method`: "field" (ours) or "paper" (as published). `max_evals`: the budget in model inputs, all included.
     `batch_size`: model inputs in one call; it does not change the result. `baseline`: what is seen where a mask hides:
@@ -52,7 +54,8 @@ def refine(
     Raises InputError and its kin before the model is asked where that is possible; an error midway, and
     Ctrl-C, carries the Refiner with everything observed so far as its `refiner`.
     """
-    from borex.heatmaps import NAMES
+    from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX, accepted, check_extras
+    from borex.heatmaps.accept import looks_like_file
     from borex.models import as_model
 
     box = as_model(model, output=output)
@@ -73,18 +76,24 @@ def refine(
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
         "seed": seed,
     }  # fmt: skip
-    named = isinstance(initial, str)
-    if named and initial not in NAMES:
+    maker = initial if isinstance(initial, str) and initial in NAMES else None
+    if isinstance(initial, str) and maker is None and not looks_like_file(initial):
         raise InputError(
-            f"initial is {initial!r}; expected a heat map, one of the names {', '.join(map(repr, NAMES))}, or None "
-            "(flat). A file is read with borex.media.read.read_map(path)"
+            f"initial is {initial!r}; expected a heat map, the path of one, one of the names "
+            f"{', '.join(map(repr, NAMES))}, or None (flat)"
         )
-    given = None if initial is None or named else checked_initial(initial, extent)
+    given = None
+    if maker in WHITE_BOX:
+        given = WHITE_BOX[maker](box, working, target, layout="THWC"[4 - working.ndim :])
+    elif maker is not None:
+        check_extras(maker)
+    elif initial is not None:
+        given = accepted(initial, extent, channels=shown.shape[-1], target=target, labels=box.labels)
     refiner = Refiner(working.shape[:-1], given, **options)
     with _bar(progress, max_evals) as bar:
         try:
-            if named:
-                refiner = _from_rise(refiner, asker, options, bar)
+            if maker in BLACK_BOX:
+                refiner = _from_answers(BLACK_BOX[maker], refiner, asker, options, bar)
             while len(masks := refiner.ask()):
                 refiner.tell(masks, _answers(refiner, asker, masks, bar))
         except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
@@ -106,19 +115,32 @@ def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any) -> np.ndarray
     return scores
 
 
-def _from_rise(refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any) -> Refiner:
-    """A Refiner that starts from a heat map of RISE; what that cost is told to it as data."""
-    from borex.heatmaps.rise import RiseMasks
+def _from_answers(make: Any, refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any) -> Refiner:
+    """A Refiner that starts from a heat map that was asked for; what that cost is told to it as data."""
+    from borex.heatmaps.asked import Question, ends_of
 
     settings = refiner.settings
     n = min(INITIAL_EVALS, int(settings.max_evals * INITIAL_SHARE))
     n -= (settings.max_evals - n) % 2  # what is left is asked in pairs
-    masks = RiseMasks(n, refiner.extent, np.random.default_rng([settings.seed, 1]))
-    ends = np.stack([np.full(refiner.extent, end) for end in (True, False)])
+    ends = ends_of(refiner.extent)
+    told: list[tuple[Any, np.ndarray]] = []
+
+    def ask(masks: Any) -> np.ndarray:
+        scores = _answers(refiner, asker, masks, bar)
+        told.append((masks, scores))
+        return scores
+
+    def value(scores: np.ndarray) -> np.ndarray:
+        assert refiner.target is not None
+        return refiner.target.value(scores, refiner.output)
+
     refiner.tell(ends, _answers(refiner, asker, ends, bar))
-    scores = _answers(refiner, asker, masks, bar)
-    assert refiner.target is not None
-    heat_map = masks.heat_map(refiner.target.value(scores, refiner.output))
+    try:
+        heat_map, masks, scores = make(Question(asker.media, ask, value, refiner.scores, n, settings.seed))
+    except BaseException:  # what was answered before is kept, too
+        for part, answers in told:
+            refiner.tell(part, answers)
+        raise
     made = Refiner(refiner.extent, heat_map, **{**options, "target": refiner.target, "output": refiner.output})
     made.tell(ends, refiner.scores)
     made.tell(masks, scores)

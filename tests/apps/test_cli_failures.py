@@ -42,7 +42,10 @@ def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
         (["refine", "photo.png", "--method", "best"], "see borex refine --help"),
         (["refine", "photo.png", "--baseline", "white"], "baseline is 'white'"),
         (["refine", "photo.png", "--batch-size", "0"], "batch_size is 0"),
-        (["refine", "photo.png", "--initial", "rize"], "expected a file, or rise"),
+        (
+            ["refine", "photo.png", "--initial", "rize"],
+            "expected a file, or gradcam, gradcam++, lrp, lime, shap or rise",
+        ),
         (["refine", "photo.png", "--initial", "rize.npy"], "there is no file rize.npy"),
         (["refine", "photo.png", "--initial", "photo.png"], "is a picture in colour; expected a heat map"),
         (["refine", "photo.png", "--initial", "nan.npy"], "NaN or Inf in 1 of 6 places"),

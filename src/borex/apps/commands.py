@@ -21,6 +21,7 @@ from borex.media.write import picture, save_png
 
 MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
 OUT = Path("borex-out")
+_NAMES = " or ".join([", ".join(HEATMAPS[:-1]), HEATMAPS[-1]])
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -70,7 +71,8 @@ def refine_command(
         str | None,
         typer.Option(
             help="The heat map to refine: a file (.npy, .npz or a greyscale .png) of any size, or "
-            f"{' or '.join(HEATMAPS)}, made here from the budget. [default: flat]",
+            f"{_NAMES}, made here: from the budget (lime, shap, rise), or inside a PyTorch module (no ONNX file is). "
+            "[default: flat]",
             metavar="FILE|NAME",
         ),
     ] = None,
@@ -228,7 +230,7 @@ def _initial(text: str | None) -> Any:
     if text is None or text in HEATMAPS:
         return text
     if not Path(text).exists() and not Path(text).suffix:
-        raise InputError(f"--initial is {text!r}, which is no file; expected a file, or {' or '.join(HEATMAPS)}")
+        raise InputError(f"--initial is {text!r}, which is no file; expected a file, or {_NAMES}")
     return read_map(text)
 
 

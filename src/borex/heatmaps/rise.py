@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from borex.blackbox import Asker
+from borex.baselines import Baseline
+from borex.blackbox import Output
+from borex.errors import InputError
+from borex.heatmaps.asked import Asked, Question, alone
 from borex.kernels import apply_product
+from borex.targets import Target, TargetLike
 
 
 class RiseMasks:
@@ -44,18 +50,53 @@ class RiseMasks:
             weights.append(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells + 1))).astype(np.float32))
         return weights
 
-    def heat_map(self, values: np.ndarray, chunk: int = 16) -> np.ndarray:
-        """The heat map `(*extent,)` from the scores `(n,)` under the masks: sum of score times mask over `n p`."""
+    def heat_map(self, values: np.ndarray, chunk: int = 16, *, debiased: bool = False) -> np.ndarray:
+        """The heat map `(*extent,)` from the scores `(n,)` under the masks: sum of score times mask over `n p`.
+
+        `debiased`: of score times (mask - `p`) instead, so that a place that happened to be seen more often than others
+        gains nothing by that (Hatakeyama et al. 2020, section 3.2); signed, zero where nothing matters.
+        """
         total = np.zeros(self.extent)
         for start in range(0, len(self), chunk):
             part = slice(start, start + chunk)
             total += np.tensordot(values[part], self[part], axes=1)
+        if debiased:
+            total -= self.p * np.sum(values)
         return total / (len(self) * self.p)
 
 
 def rise(
-    asker: Asker, extent: tuple[int, ...], target: int, n: int, rng: np.random.Generator, *, p: float = 0.5
-) -> np.ndarray:
-    """The heat map of `n` masks for class `target` of a model that answers in probabilities."""
-    masks = RiseMasks(n, extent, rng, p=p)
-    return masks.heat_map(asker(masks)[:, target])
+    model: Any,
+    media: Any,
+    target: TargetLike | Target = None,
+    *,
+    n: int = 1000,
+    p: float = 0.5,
+    debiased: bool = False,
+    baseline: Baseline = "mean",
+    batch_size: int = 32,
+    layout: str = "auto",
+    output: Output = "auto",
+    seed: int = 0,
+) -> Asked:
+    """RISE's map, its masks and their scores, from `n` inputs of any black box: the mean of the probability of the
+    class over the masks that keep a place; of a clip with masks that are smooth in time as well.
+
+    `model`, `media`, `target`, `baseline`, `batch_size`, `layout`, `output`, `seed`: as in `borex.refine`. `p`: the
+    probability that a cell is kept. `debiased`: see `RiseMasks.heat_map`. Masks are drawn as they are needed, never
+    all at once.
+    """
+    if not 0 < p < 1:
+        raise InputError(f"p is {p}; expected a probability above 0 and below 1, 0.5 as its authors have it")
+
+    def make(question: Question) -> tuple[np.ndarray, RiseMasks, np.ndarray]:
+        return rise_map(question, p, debiased)
+
+    return alone(make, model, media, target, n, baseline, batch_size, layout, output, seed)
+
+
+def rise_map(question: Question, p: float = 0.5, debiased: bool = False) -> tuple[np.ndarray, RiseMasks, np.ndarray]:
+    """The map `(*extent,)`, the masks and the scores `(n, classes)`, from `question.n` inputs."""
+    masks = RiseMasks(question.n, question.media.shape[:-1], np.random.default_rng([question.seed, 1]), p=p)
+    scores = question.ask(masks)
+    return masks.heat_map(question.value(scores), debiased=debiased), masks, scores

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,19 @@ UNKNOWN_CLIPS = (
     "got clips, {}; whether the module takes channels or frames first cannot be told. "
     'Say so: borex.models.torch.wrap(module, layout="NCTHW") or layout="NTCHW"'
 )
+
+
+@dataclass(frozen=True)
+class WhiteBox:
+    """A module and how it is fed: what the heat maps that look inside a model need.
+
+    `feed`: from a batch `(n, *extent, channels)` to the tensor that the module takes, preprocessed, on its device.
+    `layout`: of that tensor, such as "NCHW".
+    """
+
+    module: Any
+    feed: Callable[[np.ndarray], Any]
+    layout: str
 
 
 def wrap(
@@ -82,23 +96,32 @@ def wrap(
     required = None if device is None else _device(device)
     _place(module, required)
 
-    def scores(batch: np.ndarray) -> Any:
+    def feed(batch: np.ndarray) -> Any:
         batch = np.asarray(batch)
         if layout == "auto" and batch.ndim == 5:
             raise LayoutError(UNKNOWN_CLIPS.format(f"a batch of shape {batch.shape}"))
         check_batch(batch, named, None, None)
         factor, offset = preprocessing.line(batch)
         where = _place(module, required)
-        order = axes_order(named)
         # What crosses to a device is the media's own bytes where they are uint8, a quarter of the floats.
         contiguous = np.require(batch, None if batch.dtype == np.uint8 else np.float32, ["C", "W"])
-        with _asked(module):
-            x = torch.from_numpy(contiguous).to(where).float()
-            x = x * torch.from_numpy(factor).to(where) + torch.from_numpy(offset).to(where)
-            x = x.permute(order).to(_dtype(module))
-            return unwrap(module(x if channels_last else x.contiguous()))
+        x = torch.from_numpy(contiguous).to(where).float()
+        x = x * torch.from_numpy(factor).to(where) + torch.from_numpy(offset).to(where)
+        x = x.permute(axes_order(named)).to(_dtype(module))
+        return x if channels_last else x.contiguous()
 
-    return Model(scores, extent=wanted, labels=checked_labels(labels), mean=preprocessing.mean_colour, output=output)
+    def scores(batch: np.ndarray) -> Any:
+        with _asked(module):
+            return unwrap(module(feed(batch)))
+
+    return Model(
+        scores,
+        extent=wanted,
+        labels=checked_labels(labels),
+        mean=preprocessing.mean_colour,
+        output=output,
+        white_box=WhiteBox(module, feed, named),
+    )
 
 
 @contextmanager

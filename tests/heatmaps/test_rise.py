@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from borex.blackbox import Asker, Model
+from borex.errors import InputError
 from borex.heatmaps.rise import RiseMasks, rise
 
 EXTENTS = [(20, 31), (4, 18, 25), (1, 40), (5, 3), (2, 2)]
@@ -63,7 +63,35 @@ def test_it_finds_the_object(extent: tuple[int, ...]) -> None:
         return np.stack([1 - p, p], axis=1)
 
     media = np.ones((*extent, 1))
-    asker = Asker(Model(model), media, np.zeros_like(media))
-    found = rise(asker, extent, 1, 600, np.random.default_rng(0))
-    assert seen[np.unravel_index(found.argmax(), extent)] == 1
-    assert asker.evals == 600
+    found = rise(model, media, 1, n=602, baseline="black", layout="HWC" if len(extent) == 2 else "THWC")
+    assert seen[np.unravel_index(found.heat_map.argmax(), extent)] == 1
+    assert found.masks.shape == (600, *extent)
+    assert found.scores.shape == (600, 2)
+    again = rise(model, media, 1, n=602, baseline="black", layout="HWC" if len(extent) == 2 else "THWC")
+    assert np.array_equal(again.heat_map, found.heat_map)
+
+
+def test_debiased_it_is_zero_where_nothing_matters_and_the_scoring_of_xaitk() -> None:
+    scoring = pytest.importorskip("xaitk_saliency.impls.gen_classifier_conf_sal.rise_scoring").RISEScoring
+    masks = RiseMasks(300, (12, 17), np.random.default_rng(5), p=0.4)
+    assert np.abs(masks.heat_map(np.full(300, 0.7), debiased=True)).max() < 0.1
+    assert masks.heat_map(np.full(300, 0.7)).min() > 0.5
+    values = np.random.default_rng(6).random(300)
+    for debiased in (False, True):
+        theirs = scoring(p1=0.4 if debiased else 0.0).generate(np.ones(1), values[:, None], masks[:])[0]
+        ours = masks.heat_map(values, debiased=debiased)
+        np.testing.assert_allclose(ours / np.abs(ours).max(), theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"p": 0}, "p is 0; expected a probability above 0 and below 1"),
+        ({"n": 3}, "n is 3; expected a whole number of model inputs, at least 4"),
+        ({"n": 10.0}, "n is 10.0; expected a whole number"),
+        ({"seed": -1}, "seed is -1; expected a whole number, at least 0"),
+    ],
+)
+def test_what_cannot_be_used(options: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        rise(lambda batch: batch[:, 0, 0, :2], np.ones((5, 6, 3)), 0, **options)  # type: ignore[arg-type]

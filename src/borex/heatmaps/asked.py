@@ -1,0 +1,83 @@
+"""What the black-box maps share: a heat map with the masks that were asked for it and the scores they got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from borex.baselines import Baseline, baseline_of
+from borex.blackbox import Asker, Output
+from borex.errors import InputError
+from borex.layout import resize, resize_media, to_channels_last
+from borex.targets import Target, TargetLike, find_target
+
+# Scores (n, classes) of masks (n, *extent).
+Ask = Callable[[Any], np.ndarray]
+
+
+class Asked(NamedTuple):
+    """A heat map and what it was made from.
+
+    `heat_map`: `(*extent,)` of the media. `masks`: `(n, *extent)` at the model's own extent, 1 = kept, an array or what
+    gives one for a slice. `scores`: `(n, classes)`, what the model answered. `target`: what the map explains.
+    """
+
+    heat_map: np.ndarray
+    masks: Any
+    scores: np.ndarray
+    target: Target
+
+
+class Question(NamedTuple):
+    """What a black-box map is made from: `media` `(*extent, channels)` as the model sees it, `ask`, `value` (from
+    scores `(n, classes)` to what is explained, `(n,)`), the scores `(2, classes)` of `ends`, all kept and all hidden,
+    how many more inputs may be asked for, and the seed."""
+
+    media: np.ndarray
+    ask: Ask
+    value: Callable[[np.ndarray], np.ndarray]
+    ends: np.ndarray
+    n: int
+    seed: int
+
+
+def ends_of(extent: tuple[int, ...]) -> np.ndarray:
+    """Two bool masks `(2, *extent)`: everything is kept, everything is hidden."""
+    return np.stack([np.ones(extent, dtype=bool), np.zeros(extent, dtype=bool)])
+
+
+def alone(
+    make: Callable[[Question], tuple[np.ndarray, Any, np.ndarray]],
+    model: Any,
+    media: Any,
+    target: TargetLike | Target,
+    n: int,
+    baseline: Baseline,
+    batch_size: int,
+    layout: str,
+    output: Output,
+    seed: int,
+) -> Asked:
+    """The map that `make` makes of a question, outside of `refine`: `n` inputs of the model, the two ends included."""
+    from borex.heatmaps.whitebox import read
+    from borex.models import as_model
+
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 4:
+        raise InputError(f"n is {n!r}; expected a whole number of model inputs, at least 4")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
+    box = as_model(model, output=output)
+    shown, _ = to_channels_last(read(media), layout)
+    working = resize_media(shown, box.extent or shown.shape[:-1])
+    ask = Asker(box, working, baseline_of(baseline, working, box.mean), batch_size)
+    ends = ends_of(working.shape[:-1])
+    first = ask(ends)
+    found = find_target(target, first[:1], box.labels, box.output)
+
+    def value(scores: np.ndarray) -> np.ndarray:
+        return found.value(scores, box.output)
+
+    heat_map, masks, scores = make(Question(working, ask, value, first, int(n) - 2, int(seed)))
+    return Asked(resize(heat_map, shown.shape[:-1]), masks, scores, found)
