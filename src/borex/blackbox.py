@@ -128,23 +128,27 @@ class Asker:
     """Asks a model about masked copies of one input: composes them in chunks, counts them, checks the answers."""
 
     def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: int = 32) -> None:
-        """`media`, `baseline`: `(*extent, channels)` of one dtype. `batch_size`: inputs in one call of the model."""
+        """`media`: `(*extent, channels)`. `baseline`: the same, or `(k, *extent, channels)` where several hide in turn;
+        of one dtype. `batch_size`: inputs in one call of the model."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise InputError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
-        self.model, self.media, self.baseline = model, media, baseline
+        self.model, self.media = model, media
+        self.baselines = baseline if baseline.ndim > media.ndim else baseline[None]
         bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
         self.chunk = min(batch_size, bounded, model.max_batch or batch_size)
         self.evals = 0
 
-    def __call__(self, masks: Any) -> np.ndarray:
+    def __call__(self, masks: Any, fills: np.ndarray | None = None) -> np.ndarray:
         """Scores `(n, classes)` of the media seen through masks `(n, *extent)`, 1 = kept: an array, or what gives one
-        for a slice.
+        for a slice. `fills`: integers `(n,)`, the baseline that hides in each; None: the first.
 
         Raises ModelError with the number of the failing mask; `answered` on it holds the scores of those before.
         """
         answers: list[np.ndarray] = []
         for start in range(0, len(masks), self.chunk):
-            batch = masked(self.media, self.baseline, masks[start : start + self.chunk])
+            part = slice(start, start + self.chunk)
+            hiding = self.baselines[0] if fills is None or len(self.baselines) == 1 else self.baselines[fills[part]]
+            batch = masked(self.media, hiding, masks[part])
             try:
                 try:
                     answer = self.model.scores(batch)

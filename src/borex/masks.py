@@ -13,7 +13,8 @@ import numpy as np
 def masked(media: np.ndarray, baseline: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Copies `(n, *extent, channels)` of the media as seen through masks `(n, *extent)`: `m media + (1 - m) baseline`.
 
-    `media`, `baseline`: `(*extent, channels)`, one dtype, which the copies keep; integer media is rounded.
+    `media`, `baseline`: `(*extent, channels)`, one dtype, which the copies keep; integer media is rounded. The
+    baseline may be one for each mask, `(n, *extent, channels)`.
     `masks`: bool, or floats in [0, 1]; bool masks copy values and are exact.
     """
     # A mask repeated for every channel runs over memory in order, which is several times as fast as broadcasting it.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.baselines import Baseline, baseline_of
+from borex.baselines import Baseline, baselines_of, change_of
 from borex.blackbox import Asker, Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Excerpt, Explanation
@@ -17,6 +17,8 @@ from borex.targets import Target, TargetLike
 
 # An initial map that makes evaluations may spend this share of the budget, and no more than so many.
 INITIAL_SHARE, INITIAL_EVALS = 0.25, 100
+# What hides, unless the user says. A map made with one fill is poor under others; docs/method.md has the figures.
+USUAL: dict[str, Baseline] = {"field": ("blur", "blur", "mean"), "paper": "mean"}
 
 
 def refine(
@@ -48,8 +50,8 @@ def refine(
     `target`: class index, label, a pair `(a, b)` for a against b, a function of the scores; None: the top class.
     `method`: "field" (ours) or "paper" (as published). `max_evals`: the budget in model inputs, all included.
     `batch_size`: model inputs in one call; it does not change the result. `baseline`: what is seen where a mask hides:
-    "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function; None: the
-    method's own (field: blur, paper: mean).
+    "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function, or a tuple of
+    these, which hide in turn; None: the method's own (field: blur twice, then mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `seed`: same seed, same result.
 
@@ -71,12 +73,11 @@ def refine(
     working = to_extent(shown, box.extent or extent)
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    usual = "mean" if method == "paper" else "blur"
-    hiding = baseline_of(usual if baseline is None else baseline, working, box.mean)
+    hiding, turn = baselines_of(USUAL[method] if baseline is None else baseline, working, box.mean)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
-        "seed": seed,
+        "seed": seed, "turn": turn, "change": change_of(working, hiding),
     }  # fmt: skip
     maker = initial if isinstance(initial, str) and initial in NAMES else None
     if isinstance(initial, str) and maker is None and not looks_like_file(initial):
@@ -97,21 +98,21 @@ def refine(
             if maker in BLACK_BOX:
                 refiner = _from_answers(BLACK_BOX[maker], refiner, asker, options, bar)
             while len(masks := refiner.ask()):
-                refiner.tell(masks, _answers(refiner, asker, masks, bar))
+                refiner.tell(masks, _answers(refiner, asker, masks, bar, refiner.fills), refiner.fills)
         except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
             error.refiner = refiner  # type: ignore[union-attr]
             raise
     return refiner.result().at(shown, given, excerpt)
 
 
-def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any) -> np.ndarray:
+def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any, fills: np.ndarray | None = None) -> np.ndarray:
     """The scores under masks; where the model fails, the refiner is told what was answered before."""
     try:
-        scores = asker(masks)
+        scores = asker(masks, fills)
     except BorexError as error:
         answered = getattr(error, "answered", None)
         if answered is not None:
-            refiner.tell(masks[: len(answered)], answered)
+            refiner.tell(masks[: len(answered)], answered, None if fills is None else fills[: len(answered)])
         raise
     bar.update(len(masks))
     return scores
