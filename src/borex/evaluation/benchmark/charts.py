@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from borex.errors import MissingExtraError
 from borex.evaluation.benchmark.summary import Mean
 from borex.evaluation.benchmark.table import LOW_IS_GOOD
 from borex.media.write import overlay, picture
@@ -28,12 +27,9 @@ def colours_of(methods: Sequence[str], ours: str | None) -> dict[str, str]:
 
 def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str | None) -> str:
     """SVG of a score against model inputs, one line a method with the 95 % interval of its mean; a method with one
-    budget below all others' is a dashed line across. Raises MissingExtraError without matplotlib."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("the report", "matplotlib", "report") from error
+    budget below all others' is a dashed line across."""
+    import matplotlib
+    from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": score, "axes.linewidth": 0.6}):
         figure = Figure(figsize=(4.5, 3.1), layout="constrained")
