@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import zoo
 
+import zoo
 from borex.evaluation.benchmark import Task
 
 
