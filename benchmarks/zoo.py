@@ -42,22 +42,25 @@ def network(name: str) -> Any:
 
 
 def randomised(name: str = "lite0", seed: int = 0) -> Model:
-    """The network with every weight drawn anew, as PyTorch draws them: what no explanation may survive
-    (Adebayo et al. 2018). The running statistics of its normalisation are those of noise."""
+    """The network with the weights of every layer in random order: what no explanation may survive (Adebayo et al.
+    2018). In order to answer at all, its normalisation is given the statistics of what then comes to it."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    module, generator = network(name), torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        module = network(name)
+        for weights in module.parameters():
+            weights.copy_(weights.flatten()[torch.randperm(weights.numel(), generator=generator)].view_as(weights))
         for part in module.modules():
-            if hasattr(part, "reset_parameters"):
-                part.reset_parameters()
-        with torch.no_grad():
-            module.train()
-            for _ in range(20):
-                module(torch.randn(8, 3, SIZES[name], SIZES[name]))
-        module.eval()
-    return _served(module, SIZES[name])
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.reset_running_stats()
+                part.momentum = None  # the plain mean over what follows
+        module.train()
+        for scale in (4, 8, 16, 32):
+            coarse = torch.rand((8, 3, scale, scale), generator=generator)
+            size = (SIZES[name], SIZES[name])
+            module((torch.nn.functional.interpolate(coarse, size, mode="bilinear") * 255 - MEAN) / SCALE)
+    return _served(module.eval(), SIZES[name])
 
 
 def mobilenet(path: str = "") -> Model:

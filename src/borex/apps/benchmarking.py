@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from borex.evaluation.benchmark import Config, Row, read_config, run
+from borex.evaluation.benchmark.report import check_extra, write_report
 from borex.evaluation.benchmark.summary import Mean, comparisons, means, scores_in
 from borex.evaluation.benchmark.table import LOW_IS_GOOD
 
@@ -17,9 +18,12 @@ SHOWN = ("insertion_blur_minus_deletion", "insertion_blur", "insertion_baseline"
 def benchmark(path: Path, data: Path | None, out: Path, processes: int, retry: bool, as_json: bool) -> None:
     """Runs the benchmark in a TOML file and prints the means; raises as `borex.evaluation.benchmark.run` does."""
     config = read_config(path, data)
+    check_extra()
     rows = run(config, out, processes=processes, retry=retry, progress=sys.stderr.isatty())
     found = means(rows)
-    files = {"table": str(out / "table.csv")}
+    command = f"borex benchmark {path.name}" + (f" --processes {processes}" if processes > 1 else "")
+    page = write_report(config, rows, out, out / "report.html", command)
+    files = {"table": str(out / "table.csv"), "report": str(page)}
     if as_json:
         print(json.dumps(document(config, rows, found, files), indent=2, ensure_ascii=False, allow_nan=False))
         return

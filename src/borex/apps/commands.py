@@ -226,7 +226,7 @@ def benchmark_command(
 ) -> None:
     """Compare methods on many inputs at equal numbers of model inputs, as CONFIG.toml says.
 
-    Writes to --out: table.csv, one line a row, and the maps. A run that was stopped goes on where it was.
+    Writes to --out: table.csv, one line a row; the maps; report.html. A run that was stopped goes on where it was.
     """
     from borex.apps.benchmarking import benchmark
 

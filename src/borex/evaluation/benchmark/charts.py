@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from borex.errors import MissingExtraError
 from borex.evaluation.benchmark.summary import Mean
 from borex.evaluation.benchmark.table import LOW_IS_GOOD
 from borex.media.write import overlay, picture
@@ -26,14 +25,12 @@ def colours_of(methods: Sequence[str], ours: str | None) -> dict[str, str]:
     return found if ours is None else {ours: OURS, **found}
 
 
-def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str | None) -> str:
+def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str | None, legend: bool = False) -> str:
     """SVG of a score against model inputs, one line a method with the 95 % interval of its mean; a method with one
-    budget below all others' is a dashed line across. Raises MissingExtraError without matplotlib."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("the report", "matplotlib", "report") from error
+    budget below all others' is a dashed line across. `legend`: of the
+    methods, where the page around it has none."""
+    import matplotlib
+    from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": score, "axes.linewidth": 0.6}):
         figure = Figure(figsize=(4.5, 3.1), layout="constrained")
@@ -58,6 +55,8 @@ def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str
         axes.set_xlabel("model inputs")
         axes.set_title(f"{spelled(score)}, {'low' if score in LOW_IS_GOOD else 'high'} is good", fontsize=9, loc="left")
         axes.grid(axis="y", lw=0.4, color="#dddddd")
+        if legend:
+            axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
         axes.spines[["top", "right"]].set_visible(False)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

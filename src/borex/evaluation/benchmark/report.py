@@ -8,6 +8,7 @@ import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,17 @@ def write_report(
     return path
 
 
+def check_extra() -> None:
+    """Raises MissingExtraError where a report cannot be made, before what it is about has cost anything."""
+    for package in ("jinja2", "matplotlib"):
+        if find_spec(package) is None:
+            raise MissingExtraError("the report", package, "report")
+
+
 def report(config: Config, rows: Sequence[Row], out: Path, command: str = "") -> str:
     """The page as text; see `write_report`."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("the report", "jinja2", "report") from error
+    check_extra()
+    import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -1,0 +1,130 @@
+"""The rivals of the benchmarks: against their definitions, and on a model whose answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from borex.blackbox import Model
+from borex.evaluation import average_precision
+from borex.evaluation.benchmark import Task
+from borex.evaluation.benchmark.methods import Meter, find_function, run_method
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+NEEDS = {"superpixels": "captum", "partition": "shap"}
+RIVALS = [
+    "occlusion:occlusion", "sobol:sobol", "hsic:hsic", "partition:partition", "superpixels:lime",
+    "superpixels:kernelshap",
+]  # fmt: skip
+
+
+def task(extent: tuple[int, ...], budget: int, seed: int = 0) -> tuple[Task, Meter, np.ndarray]:
+    """Log-odds of class 1 that rise with the visible share of a bright object on a ground that grows lighter."""
+    at = np.meshgrid(*(np.linspace(0, 1, size) for size in extent), indexing="ij")
+    media = np.stack([60 + 50 * at[-1], 110 - 60 * at[-2], 50 + 60 * at[0] * at[-1]], axis=-1).astype(np.uint8)
+    inside = np.zeros(extent, dtype=bool)
+    inside[tuple(slice(size // 2, size // 2 + size // 4) for size in extent)] = True
+    media[inside] = (250, 240, 230)
+
+    def probabilities(batch: np.ndarray) -> np.ndarray:
+        seen = (np.asarray(batch)[..., 0] / 250.0)[:, inside].mean(axis=1)
+        p = 1 / (1 + np.exp(-8 * (seen - 0.6)))
+        return np.stack([1 - p, p], axis=1)
+
+    meter = Meter(budget)
+    return Task(meter.metered(Model(probabilities, output="probabilities")), "m", media, 1, budget, seed), meter, inside
+
+
+def need(run: str) -> str:
+    package = NEEDS.get(run.split(":")[0])
+    if package:
+        pytest.importorskip(package)
+    return f"rivals.{run}"
+
+
+@pytest.mark.parametrize("run", RIVALS)
+@pytest.mark.parametrize("budget", [60, 199])
+def test_it_finds_the_object_and_keeps_to_the_budget(run: str, budget: int) -> None:
+    given, meter, inside = task((36, 48), budget)
+    found = run_method(need(run), given, BENCHMARKS, {})
+    assert budget * 0.75 < meter.evals <= budget
+    assert average_precision(found.saliency, inside) > (0.45 if budget > 100 else 0.1)
+    again = run_method(f"rivals.{run}", task((36, 48), budget)[0], BENCHMARKS, {})
+    np.testing.assert_array_equal(again.saliency, found.saliency)
+
+
+@pytest.mark.parametrize("run", [run for run in RIVALS if run != "partition:partition"])
+def test_clips_are_no_case_of_their_own(run: str) -> None:
+    given, meter, inside = task((6, 20, 28), 150)
+    found = run_method(need(run), given, BENCHMARKS, {})
+    assert meter.evals <= 150
+    assert found.saliency[inside].mean() > found.saliency[~inside].mean() + found.saliency.std() / 2
+
+
+@pytest.mark.parametrize("run", RIVALS)
+def test_the_global_random_state_is_left_alone(run: str) -> None:
+    before = np.random.get_state()[1].tobytes()  # noqa: NPY002  the global state is what is looked at
+    run_method(need(run), task((20, 28), 40)[0], BENCHMARKS, {})
+    assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
+
+
+def test_what_hides_is_the_option_s() -> None:
+    """With the object's own colour nothing is hidden, and nothing found."""
+    given, _, _ = task((20, 28), 60)
+    blind = replace(given, budget=30)
+    for run in ("occlusion:occlusion", "hsic:hsic"):
+        assert np.ptp(run_method(f"rivals.{run}", blind, BENCHMARKS, {"baseline": 250}).saliency) < 1e-9
+
+
+def test_occlusion_is_the_mean_over_the_windows_that_cover_a_pixel() -> None:
+    given, meter, _ = task((10, 14), 17)
+    found = run_method("rivals.occlusion:occlusion", given, BENCHMARKS, {"window": 2})
+    assert meter.evals == 17  # the whole and 4 x 4 windows
+    oracle, _, _ = task((10, 14), 17)
+    whole = oracle.scores(np.ones((1, 10, 14), dtype=bool))[0]
+    total, count = np.zeros((10, 14)), np.zeros((10, 14))
+    for i in range(4):
+        for j in range(4):
+            mask = np.ones((10, 14), dtype=bool)
+            rows = slice(max(0, round((i - 0.5) * 2.5)), round((i + 1.5) * 2.5))
+            columns = slice(max(0, round((j - 0.5) * 3.5)), round((j + 1.5) * 3.5))
+            mask[rows, columns] = False
+            total[rows, columns] += whole - oracle.scores(mask[None])[0]
+            count[rows, columns] += 1
+    np.testing.assert_allclose(found.saliency, total / count)
+
+
+def test_total_order_indices_are_those_of_closed_forms() -> None:
+    total_order = find_function("rivals.sobol:total_order", BENCHMARKS)
+    designs = find_function("rivals.sobol:_designs", BENCHMARKS)
+    a, b = designs(8192, 4, np.random.default_rng(0))
+    weights = np.array([3.0, 1.0, 0.0, 2.0])
+
+    def indices(f: object) -> np.ndarray:
+        columns = [np.where(np.arange(4) == i, b, a) for i in range(4)]
+        return total_order(np.concatenate([f(x) for x in (a, b, *columns)]), 8192, 4)  # type: ignore[operator]
+
+    np.testing.assert_allclose(indices(lambda x: x @ weights), weights**2 / 14, atol=0.01)
+    # x0 x1 of uniform variables: the variance is 7/144, of it 3/144 are each one's own: 1 - 3/7.
+    np.testing.assert_allclose(indices(lambda x: x[:, 0] * x[:, 1]), [4 / 7, 4 / 7, 0, 0], atol=0.01)
+
+
+def test_hsic_is_its_definition() -> None:
+    dependence = find_function("rivals.hsic:dependence", BENCHMARKS)
+    rng = np.random.default_rng(2)
+    kept = rng.random((40, 5)) < 0.5
+    scores = 0.7 * kept[:, 1] + 0.2 * kept[:, 3] + rng.normal(0, 0.05, 40)
+    n = len(scores)
+    centring = np.eye(n) - 1 / n
+    apart = np.abs(scores[:, None] - scores)
+    width = np.median([apart[i, j] for i in range(n) for j in range(i + 1, n)])
+    gram = np.exp(-(apart**2) / (2 * width**2))
+    expected = []
+    for cell in range(5):
+        same = 0.5 - (kept[:, cell, None].astype(float) - kept[:, cell]) ** 2
+        expected.append(np.trace(same @ centring @ gram @ centring) / n**2)
+    np.testing.assert_allclose(dependence(kept, scores), expected)
+    assert np.argmax(expected) == 1
