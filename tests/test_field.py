@@ -64,6 +64,16 @@ def told(grid, extent, initial, hyper, coverage, values) -> Field:
     return field.with_hyperparameters(**vars(hyper))
 
 
+def test_the_std_of_a_weighted_sum_has_the_covariances_in_it(both) -> None:
+    field, _, _, _ = both
+    cells = np.prod(field.grid)
+    one_each = np.eye(cells).reshape(cells, *field.grid)
+    np.testing.assert_allclose(field.std_of(one_each), field.std().ravel(), **EXACT)
+    weights = np.random.default_rng(3).normal(size=(5, *field.grid))
+    drawn = field.samples(20_000, np.random.default_rng(0)).reshape(20_000, -1) @ weights.reshape(5, -1).T
+    np.testing.assert_allclose(field.std_of(weights), drawn.std(axis=0), rtol=0.03)
+
+
 def scaled(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / values.std()
 

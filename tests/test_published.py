@@ -274,3 +274,39 @@ def test_importing_it_imports_no_scipy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
     code = code.replace("borex.published", "borex.published, scipy.optimize")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout != "[]\n"
+
+
+@pytest.mark.parametrize("extent", [(9, 11), (3, 5, 6)])
+def test_the_profile_is_the_mean_over_space_and_its_std_has_the_covariances_in_it(extent):
+    model, _, initial = box_model(extent, [1] * len(extent), [2, 4, 5][-len(extent) :])
+    published = run(extent, initial, model, 5)
+    mean, std = published.profile()
+    saliency, cellwise = published.posterior()
+    assert mean.shape == std.shape == extent[:-2]
+    np.testing.assert_allclose(mean, saliency.mean(axis=(-2, -1)), atol=1e-12)
+    assert (std <= cellwise.mean(axis=(-2, -1)) + 1e-12).all()
+    np.testing.assert_allclose(std, dense_profile_std(published), rtol=1e-6)
+
+
+def dense_profile_std(published):
+    """The kernel of all windows written out: std of the mean over space of the map, window by window."""
+    gp, n = published._gp(), len(published.extent)
+    windows = np.array(list(product(*published._axes)), dtype=float)
+    shapes = list(product(*published._axes[n:]))
+
+    def kernel(a, b):
+        r = np.sqrt(3 * (((a[:, None] - b[None]) / gp.length_scales) ** 2).sum(axis=2))
+        return (1 + r) * np.exp(-r)
+
+    early = list(product(*map(range, published.extent[:-2])))
+    weights = np.zeros((len(early), len(windows)))
+    for pixel in product(*map(range, published.extent)):
+        row = early.index(pixel[:-2])
+        for shape in shapes:
+            half = [*shape[1:], shape[0], shape[0]]
+            near = (windows[:, n:] == shape).all(axis=1) & (np.abs(windows[:, :n] - pixel) <= half).all(axis=1)
+            weights[row, near] += 1 / (near.sum() * len(shapes) * np.prod(published.extent[-2:]))
+    prior = kernel(windows, windows)
+    cross = gp.whiten @ kernel(gp.points, windows)
+    covariance = weights @ (prior - cross.T @ cross) @ weights.T
+    return np.sqrt(np.diag(covariance)).reshape(published.extent[:-2])

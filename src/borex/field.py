@@ -106,6 +106,18 @@ class Field:
         variance = self._prior_variance() - np.einsum("nc,nc->c", half, half)
         return np.sqrt(np.maximum(variance, 0.0)).reshape(self.grid) * self._unit
 
+    def std_of(self, weights: np.ndarray) -> np.ndarray:
+        """Posterior standard deviation `(k,)` of weighted sums of the saliency, `weights` `(k, *grid)`, in log-odds a
+        cell, ≥ 0; the covariances between cells are in it, so that for one cell alone it is `std` there."""
+        self._solve()
+        hyper, rows = self._hyper(), np.asarray(weights, dtype=np.float64).reshape(len(weights), -1)
+        variance = hyper.amplitude**2 * np.einsum("kc,kc->k", rows, self._applied(hyper.lengths, rows))
+        if self._h is not None:
+            variance += (hyper.trust * (rows @ self._h)) ** 2
+        half = self._forward(self._cross @ rows.T)
+        variance -= np.einsum("nk,nk->k", half, half)
+        return np.sqrt(np.maximum(variance, 0.0)) * self._unit
+
     def trust(self) -> tuple[float, float] | None:
         """Posterior mean and std of beta, in log-odds a cell for one standard deviation of the initial map; None where
         the initial map is flat."""

@@ -144,6 +144,20 @@ def resize_media(media: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
     return resized
 
 
+def to_extent(media: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
+    """Media `(*from_extent, channels)` at the extent that a model takes: the last two axes, which are space, are
+    resized; of those before them places are picked, as `middles` does, for a mean of frames is none that was seen."""
+    if media.ndim == len(extent) + 1:
+        for axis, (new, old) in enumerate(zip(extent[:-2], media.shape, strict=False)):
+            media = media if new == old else np.take(media, middles(old, new), axis=axis)
+    return resize_media(media, extent)
+
+
+def middles(size: int, n: int) -> np.ndarray:
+    """The places, of `size`, in the middles of `n` equal parts of an axis; several times the same where n > size."""
+    return np.minimum(((np.arange(n) + 0.5) * size / n).astype(int), size - 1)
+
+
 def _channels_last(name: str) -> str:
     return name.replace("C", "") + ("C" if "C" in name else "")
 

@@ -177,8 +177,15 @@ class Published:
         mean, std = (np.concatenate(part) for part in zip(*parts, strict=True))
         return mean, std
 
-    def _map(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the map at the given positions of the first axis.
+    def profile(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean of the map over the last two axes, which are space, and its standard deviation under the posterior,
+        each `(*extent[:-2],)` float64, in units of the windows' saliency."""
+        mean, std = self._map(np.arange(self.extent[0]), over_space=True)
+        return mean[..., 0, 0], std[..., 0, 0]
+
+    def _map(self, rows: np.ndarray, over_space: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the map at the given positions of the first axis; `over_space`: of its mean
+        over the last two axes, of size 1 then.
 
         The map is linear in the windows' saliency, hence Gaussian: its covariances with the observations are averages
         of the kernel's columns, its prior variance is a double average of the kernel over lags between centres.
@@ -190,7 +197,10 @@ class Published:
             # A radius below the stride could leave a pixel without a centre; this matters for absurd extents only.
             radii = np.maximum(half_sizes(shape), self._strides - 1)
             matrices = [box_means(*axis) for axis in zip(self.extent, centres, radii, strict=True)]
-            averages.append([matrices[0][rows], *matrices[1:]])
+            matrices = [matrices[0][rows], *matrices[1:]]
+            if over_space:
+                matrices[-2:] = [matrix.mean(axis=0, keepdims=True) for matrix in matrices[-2:]]
+            averages.append(matrices)
 
         mean = sum(along_axes(self._centre_prior[None], matrices)[0] for matrices in averages) / len(shapes)
         columns = [gp.squares(axis, positions) for axis, positions in enumerate(centres)]

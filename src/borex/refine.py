@@ -9,8 +9,8 @@ import numpy as np
 from borex.baselines import Baseline, baseline_of
 from borex.blackbox import Asker, Output
 from borex.errors import BorexError, InputError
-from borex.explanation import Explanation
-from borex.layout import resize_media, to_channels_last
+from borex.explanation import Excerpt, Explanation
+from borex.layout import to_channels_last, to_extent
 from borex.refiner import Refiner
 from borex.settings import METHODS
 from borex.targets import Target, TargetLike
@@ -37,9 +37,11 @@ def refine(
     """What in `media` made the model answer as it did: a refined heat map, and how sure it is.
 
     `model`: a callable from a batch `(n, *extent, channels)` in the media's own dtype and range to scores
-    `(n, classes)`; a `torch.nn.Module`; an ONNX file's path or session; a `Model`; None: the embedded
-    EfficientNet-Lite0.
-    `media`: an image `(H, W, C)` or clip `(T, H, W, C)`, an array, tensor, PIL image or a file's path.
+    `(n, classes)`; a `torch.nn.Module`; an ONNX file's path or session; a `Model`; "motionnet"; "frame-mean"; None: the
+    embedded EfficientNet-Lite0 for images, MotionNet for clips.
+    `media`: an image `(H, W, C)` or clip `(T, H, W, C)`, an array, tensor, PIL image, the path of a picture, a video or
+    a folder of frames (of which it takes at most 64 frames, or as many as the model; see `borex.media.load`), or what
+    `borex.media.video.read_clip` returns. Space is brought to the model's extent by resizing, time by picking frames.
     `initial`: the heat map to refine, any resolution: an array, a file, what another library returned
     (`borex.heatmaps.accepted`); "gradcam", "gradcam++", "lrp": made here, of a torch.nn.Module; "lime", "shap", "rise":
     made here, of any model, from a quarter of the budget (100 evaluations at most); None: flat.
@@ -56,17 +58,17 @@ def refine(
     """
     from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX, accepted, check_extras
     from borex.heatmaps.accept import looks_like_file
-    from borex.models import as_model
+    from borex.models import as_model, embedded
 
-    box = as_model(model, output=output)
-    media, layout = _read(media, layout)
-    shown, _ = to_channels_last(media, layout)
+    box = None if model is None else as_model(model, output=output)
+    shown, excerpt = _read(media, layout, None if box is None else box.extent)
     extent = shown.shape[:-1]
+    box = as_model(embedded(len(extent)), output=output) if box is None else box
     if box.extent is not None and len(box.extent) != len(extent):
         raise InputError(
             f"the media has extent {extent}, but the model takes {box.extent}; expected {len(box.extent)} axes"
         )
-    working = resize_media(shown, box.extent or extent)
+    working = to_extent(shown, box.extent or extent)
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
     usual = "mean" if method == "paper" else "blur"
@@ -99,7 +101,7 @@ def refine(
         except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
             error.refiner = refiner  # type: ignore[union-attr]
             raise
-    return refiner.result().at(shown, given)
+    return refiner.result().at(shown, given, excerpt)
 
 
 def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any) -> np.ndarray:
@@ -147,15 +149,16 @@ def _from_answers(make: Any, refiner: Refiner, asker: Asker, options: dict[str, 
     return made
 
 
-def _read(media: Any, layout: str) -> tuple[Any, str]:
-    """The picture in a file, whose layout is no question, or what was given."""
+def _read(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.ndarray, Excerpt | None]:
+    """The media `(*extent, channels)` of a file, or what was given, and which part of a recording it is."""
     from os import PathLike
 
-    if isinstance(media, (str, PathLike)):
-        from borex.media.read import read_image
+    if isinstance(media, (str, PathLike)) or hasattr(media, "seconds"):  # a path, or a Clip
+        from borex.media.load import read_media
 
-        return read_image(media), "HWC"
-    return media, layout
+        media, excerpt = read_media(media, extent)
+        return media, excerpt
+    return to_channels_last(media, layout)[0], None
 
 
 def _bar(progress: bool, total: int) -> Any:

@@ -270,14 +270,15 @@ class Refiner:
         saliency, std = self._posterior()
         with one_thread():
             trust = self._strategy.trust()
+            profile_std = self._strategy.profile_std().astype(np.float32) if self.extent[:-2] else None
         check = self._checked()
         if check is not None and check.chosen == "initial":
             assert self.initial is not None
             saliency = self.initial
         flat = self.initial if self.initial is not None else np.zeros(self.extent, dtype=np.float32)
         return Explanation(
-            saliency=saliency.astype(np.float32), std=std.astype(np.float32), initial=flat.astype(np.float32),
-            trust=trust, target=self.target, score=float("nan") if self.score is None else self.score,
+            saliency=saliency.astype(np.float32), std=std.astype(np.float32), profile_std=profile_std,
+            initial=flat.astype(np.float32), trust=trust, target=self.target, score=float("nan") if self.score is None else self.score,
             evals=self.evals, stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self._strategy.points(),

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from borex.field import Field
-from borex.masks import CellMasks, cell_means, spread
+from borex.masks import CellMasks, cell_means, cell_of_pixel, spread
 from borex.published import Published
 from borex.queries import SobolBoxes, spread_shares, top_share
 from borex.settings import Settings
@@ -33,6 +33,8 @@ class Strategy(Protocol):
     def note(self) -> dict[str, float] | None: ...
 
     def posterior(self) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def profile_std(self) -> np.ndarray: ...
 
     def trust(self) -> tuple[float, float] | None: ...
 
@@ -103,6 +105,18 @@ class FieldStrategy:
         mean, std = (spread(values.astype(np.float32)[None], extent)[0] for values in (field.mean(), field.std()))
         return mean, std
 
+    def profile_std(self) -> np.ndarray:
+        """Standard deviation `(*extent[:-2],)` of the map's mean over the last two axes, which are space."""
+        *early, height, width = self._settings.extent
+        if self.field.flat or len(self.field) < 2:
+            return np.zeros(early, np.float32)
+        *times, rows, columns = self._settings.grid
+        shares = [np.bincount(cell_of_pixel(size, n)) / size for size, n in ((height, rows), (width, columns))]
+        places = int(np.prod(times))
+        weights = np.multiply.outer(np.eye(places), np.multiply.outer(*shares))
+        std = self._fitted().std_of(weights.reshape(places, *times, rows, columns)).astype(np.float32)
+        return spread(std.reshape(1, *times), tuple(early))[0]
+
     def trust(self) -> tuple[float, float] | None:
         return None if self.field.flat or len(self.field) < 2 else self._fitted().trust()
 
@@ -152,6 +166,9 @@ class PaperStrategy:
         if self.flat:  # the posterior of nothing but zeros would still wear the prior's shape
             return np.zeros(self._extent, np.float32), np.zeros(self._extent, np.float32)
         return self._windows.posterior()
+
+    def profile_std(self) -> np.ndarray:
+        return np.zeros(self._extent[:-2], np.float32) if self.flat else self._windows.profile()[1]
 
     def trust(self) -> tuple[float, float] | None:
         return None

@@ -52,7 +52,7 @@ def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
         (["refine", "photo.png", "--model", "text.png"], "expected one that ends in .onnx"),
         (["refine", "photo.png", "--model", "no.onnx"], "no.onnx"),
         (["refine", "photo.png", "--out", "text.png"], "cannot write to the folder text.png"),
-        (["refine"], "Missing argument 'PHOTO'; see borex refine --help"),
+        (["refine"], "Missing argument 'MEDIA'; see borex refine --help"),
         (["refine", "photo.png", "--colour"], "No such option"),
         (["explain", "photo.png"], "No such command 'explain'; see borex --help"),
         (["score", "photo.png", "nan.npy"], "NaN or Inf in 1 of 6 places"),

@@ -52,16 +52,16 @@ def test_a_perfect_map_beats_its_opposite_and_a_pair_is_a_difference() -> None:
     photo = np.zeros((10, 12, 3), dtype=np.uint8)
     photo[3:6, 2:5] = 255
     truth = photo[..., 0] / 255.0
-    found, good = scoring.score_photo(bright, photo, truth, 1, truth, baseline="black", steps=20)
-    _, bad = scoring.score_photo(bright, photo, -truth, 1, baseline="black", steps=20)
+    found, good = scoring.score_media(bright, photo, truth, 1, truth, baseline="black", steps=20)
+    _, bad = scoring.score_media(bright, photo, -truth, 1, baseline="black", steps=20)
     assert found.index == 1
     assert good.insertion_baseline.auc > 0.95 > 0.1 > bad.insertion_baseline.auc
     assert good.localisation is not None
     assert good.localisation.average_precision == 1
-    _, pair = scoring.score_photo(bright, photo, truth, (1, 0), baseline="black", steps=20)
+    _, pair = scoring.score_media(bright, photo, truth, (1, 0), baseline="black", steps=20)
     np.testing.assert_allclose(pair.deletion.scores, 2 * good.deletion.scores - 1)
-    with pytest.raises(InputError, match=r"the object mask has shape \(5, 6\), the photo \(10, 12\)"):
-        scoring.score_photo(bright, photo, truth, 1, truth[::2, ::2])
+    with pytest.raises(InputError, match=r"the object mask has shape \(5, 6\), the media \(10, 12\)"):
+        scoring.score_media(bright, photo, truth, 1, truth[::2, ::2])
 
 
 def test_scoring_tells_a_failing_model_from_a_bad_input() -> None:
@@ -69,7 +69,7 @@ def test_scoring_tells_a_failing_model_from_a_bad_input() -> None:
         raise RuntimeError("out of memory")
 
     photo = np.zeros((4, 5, 3), dtype=np.uint8)
-    with pytest.raises(ModelError, match="the model failed on the photo: RuntimeError: out of memory"):
-        scoring.score_photo(broken, photo, photo[..., 0])
+    with pytest.raises(ModelError, match="the model failed on the media: RuntimeError: out of memory"):
+        scoring.score_media(broken, photo, photo[..., 0])
     with pytest.raises(InputError, match="takes 3 channels; the media has 1"):
-        scoring.score_photo(None, np.zeros((224, 224, 1), dtype=np.uint8), np.zeros((4, 4)))
+        scoring.score_media(None, np.zeros((224, 224, 1), dtype=np.uint8), np.zeros((4, 4)))

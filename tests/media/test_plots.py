@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from borex.errors import InputError, MissingExtraError
-from borex.media.plots import figure
+from borex.media.plots import clip_figure, figure
 
 H, W = 21, 34
 RNG = np.random.default_rng(0)
@@ -84,13 +84,30 @@ def test_the_history_is_drawn_against_evaluations() -> None:
         figure(MEDIA, None, SALIENCY, STD, "cat", np.zeros((2, 3)))
 
 
-def test_a_clip_shows_the_frame_with_the_most_saliency() -> None:
-    clip = np.stack([MEDIA, MEDIA[::-1], MEDIA[:, ::-1], MEDIA // 2, MEDIA // 3])
-    saliency = np.stack([STD, STD, STD, STD + 1, STD])
-    shown = panels(figure(clip, saliency[:2, ::3, ::2], saliency, saliency, "clip"))
-    assert list(shown) == ["picture, frame 3 of 5", "initial map", "refined map", "standard deviation"]
-    np.testing.assert_array_equal(shown["picture, frame 3 of 5"].get_images()[0].get_array(), MEDIA // 2)
-    np.testing.assert_allclose(shown["standard deviation"].get_images()[0].get_array(), STD + 1)
+def test_a_clip_is_a_strip_of_frames_with_its_profile_below() -> None:
+    clip = np.stack([MEDIA // (1 + i) for i in range(11)])
+    saliency = np.stack([STD + i for i in range(11)])
+    mean, std = np.arange(11.0), np.linspace(0.1, 0.2, 11)
+    drawn = clip_figure(clip, saliency[:2, ::3], saliency, saliency / 2, "clip", (mean, std), None, np.arange(4.0))
+    shown = panels(drawn)
+    at = [0, 2, 3, 4, 6, 7, 8, 10]  # the middles of eight parts of eleven
+    names = [f"frame {i}" for i in at]
+    assert list(shown) == [
+        *names, "initial map", "refined map", "standard deviation", "mean saliency of each frame ± std", "score"
+    ]  # fmt: skip
+    np.testing.assert_array_equal(shown["frame 6"].get_images()[0].get_array(), MEDIA // 7)
+    tiles = [axis for axis in drawn.axes if axis.get_images() and axis.get_images()[0].get_array().ndim == 2]
+    np.testing.assert_allclose(tiles[8 + 4].get_images()[0].get_array(), (STD + 6) / 2, rtol=1e-6)
+    (line,) = [one for one in shown["mean saliency of each frame ± std"].get_lines() if len(one.get_xdata()) == 11]
+    np.testing.assert_array_equal(line.get_xydata(), np.stack([np.arange(11), mean], axis=1))
+    (band,) = shown["mean saliency of each frame ± std"].collections
+    corners = band.get_paths()[0].vertices
+    for x, value in ((3.0, mean[3] + std[3]), (3.0, mean[3] - std[3])):
+        assert np.isclose(corners, [x, value]).all(axis=1).any()
+    assert saved(drawn).startswith(b"\x89PNG")
+    timed = panels(clip_figure(clip, None, saliency, None, "clip", (mean, std), np.arange(11) / 4))
+    assert "1.50 s" in timed
+    assert timed["mean saliency of each frame ± std"].get_xlabel() == "seconds"
 
 
 @pytest.mark.parametrize("value", [0.0, -1.5])
@@ -115,15 +132,17 @@ def test_large_photos_are_shrunk() -> None:
     ("media", "std", "text"),
     [
         (MEDIA, STD[None], "the standard deviation has shape (1, 21, 34)"),
-        (MEDIA[..., 0], STD, "expected a map of 1 axes"),
+        (MEDIA, STD[0], "expected a map of 2 axes"),
     ],
 )
 def test_axes_that_do_not_agree(media: np.ndarray, std: np.ndarray, text: str) -> None:
     with pytest.raises(InputError) as caught:
         figure(media, None, SALIENCY, std, "cat")
     assert text in str(caught.value)
-    with pytest.raises(InputError, match=r"expected \(H, W, C\) or \(T, H, W, C\)"):
+    with pytest.raises(InputError, match=r"expected \(H, W, C\); a clip is shown by clip_figure"):
         figure(MEDIA[0], None, SALIENCY[0], None, "a line")
+    with pytest.raises(InputError, match=r"\(21, 34, 3\) cannot be plotted here; expected \(T, H, W, C\)"):
+        clip_figure(MEDIA, None, SALIENCY, None, "an image", (SALIENCY[0], SALIENCY[0]))
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import borex
-from borex.errors import InputError
 from borex.media.write import overlay, smooth
 
 H, W = 40, 61
@@ -63,10 +62,3 @@ def test_a_panel_has_the_initial_map_only_where_there_is_one(photo: np.ndarray, 
     given = borex.refine(bright_middle, photo, photo[..., 0] / 255.0, target=1, max_evals=60, baseline="black")
     assert given.panel().shape[1] > flat.shape[1] + 50
     assert given.panel(max_side=30).shape[1] < given.panel().shape[1]
-
-
-def test_a_panel_of_a_clip_is_refused() -> None:
-    clip = np.random.default_rng(0).random((5, 10, 12, 3))
-    explained = borex.refine(lambda b: b.mean(axis=(1, 2, 3, 4))[:, None], clip, target=1, max_evals=40)
-    with pytest.raises(InputError, match=r"a panel shows an image; this explains media of extent \(5, 10, 12\)"):
-        explained.panel()

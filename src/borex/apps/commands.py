@@ -9,19 +9,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from borex import __version__, refine
-from borex.errors import FileError, InputError
+from borex.apps.inputs import HEATMAP_NAMES, baseline_value, check_same_frames, explained_by, initial_map, opened, wanted_target
+from borex.errors import FileError
 from borex.explanation import Explanation
-from borex.heatmaps import NAMES as HEATMAPS
-from borex.media.read import read_image, read_map
+from borex.media.load import Part, read_media
+from borex.media.read import read_map
 from borex.media.write import picture, save_png
 
 MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
 OUT = Path("borex-out")
-_NAMES = " or ".join([", ".join(HEATMAPS[:-1]), HEATMAPS[-1]])
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -31,11 +30,29 @@ class Method(StrEnum):
     paper = "paper"
 
 
-Photo = Annotated[Path, typer.Argument(help="A picture: JPEG, PNG, WebP, TIFF, …", metavar="PHOTO", show_default=False)]
-ModelFile = Annotated[
-    Path | None,
-    typer.Option("--model", help="An ONNX file. [default: the embedded EfficientNet-Lite0]", metavar="FILE.onnx"),
+Media = Annotated[
+    Path,
+    typer.Argument(
+        help="A picture (JPEG, PNG, WebP, TIFF, …), a video (MP4, WebM, MOV, MKV, AVI, GIF) or a folder of frames.",
+        metavar="MEDIA",
+        show_default=False,
+    ),
 ]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="An ONNX file; motionnet, the embedded model of motions; frame-mean, the embedded image model averaged "
+        "over frames. [default: EfficientNet-Lite0 for a picture, motionnet for a clip]",
+        metavar="FILE.onnx|NAME",
+    ),
+]
+Start = Annotated[float | None, typer.Option(help="Of a clip: the first second. [default: its beginning]")]
+End = Annotated[float | None, typer.Option(help="Of a clip: up to this second. [default: its end]")]
+Frames = Annotated[
+    int | None, typer.Option(help="Of a clip: read so many frames, evenly spread. [default: all, or 64 of more]")
+]
+Stride = Annotated[int | None, typer.Option(help="Of a clip: read every so-manieth frame.")]
 Target = Annotated[
     str | None,
     typer.Option(help="The class to explain: its number or label. [default: the model's top class]", metavar="CLASS"),
@@ -60,18 +77,18 @@ def borex(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """What in a photo makes a classifier answer as it does: refine its heat map, and score heat maps."""
+    """What in a photo or clip makes a classifier answer as it does: refine its heat map, and score heat maps."""
 
 
 @app.command("refine", epilog="Example: borex refine photo.jpg --target espresso --max-evals 300 --out pictures")
 def refine_command(
-    photo: Photo,
-    model: ModelFile = None,
+    media: Media,
+    model: ModelName = None,
     initial: Annotated[
         str | None,
         typer.Option(
             help="The heat map to refine: a file (.npy, .npz or a greyscale .png) of any size, or "
-            f"{_NAMES}, made here: from the budget (lime, shap, rise), or inside a PyTorch module (no ONNX file is). "
+            f"{HEATMAP_NAMES}, made here: from the budget (lime, shap, rise), or inside a PyTorch module (no ONNX file is). "
             "[default: flat]",
             metavar="FILE|NAME",
         ),
@@ -83,38 +100,43 @@ def refine_command(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="What is seen where a mask hides: blur, mean, black or a number. [default: field: blur, paper: mean]"
+            help="What is seen where a mask hides: blur, mean, black, frozen (a clip's mean over time) or a number. "
+            "[default: field: blur, paper: mean]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     batch_size: BatchSize = 32,
+    start: Start = None,
+    end: End = None,
+    frames: Frames = None,
+    stride: Stride = None,
     out: Annotated[Path, typer.Option(help="The folder for what is written; made if need be.", metavar="DIR")] = OUT,
     as_json: Json = False,
 ) -> None:
-    """Refine the heat map of PHOTO: what in it makes the model answer as it does, and how sure is that?
+    """Refine the heat map of MEDIA: what in it makes the model answer as it does, and how sure is that?
 
-    Writes to --out: NAME_overlay.png, the heat map over the photo; NAME_panel.png, photo, initial map, refined map and
-    standard deviation side by side; NAME.npz, the explanation (borex.Explanation.load reads it).
+    Writes to --out, of a picture: NAME_overlay.png, the heat map over it; NAME_panel.png, picture, initial map, refined
+    map and standard deviation side by side; of a clip: NAME_overlay.mp4, the clip, its heat map and the time profile;
+    NAME_strip.png, frames of it. Of both NAME.npz, the explanation (borex.Explanation.load reads it).
     """
-    media = read_image(photo)
-    start = _initial(initial)
+    box, given = opened(model, media, Part(start, end, frames, stride))
+    begin = initial_map(initial)
     _check_writable(out)
     explanation = refine(
-        model,
-        media,
-        start,
-        target=_target(target, against),
+        box,
+        given,
+        begin,
+        target=wanted_target(target, against),
         method=method.value,
         max_evals=max_evals,
         batch_size=batch_size,
-        baseline=_baseline(baseline),
-        layout="HWC",
+        baseline=baseline_value(baseline),
         seed=seed,
         progress=sys.stderr.isatty(),
     )
-    files = _write(explanation, media, out, photo.stem)
+    files = _write(explanation, out, media.stem)
     if as_json:
-        _print_json({"photo": str(photo), **_facts(explanation), "files": files})
+        _print_json({"media": str(media), **_facts(explanation), "files": files})
         return
     print(explanation.summary())
     print(f"wrote {', '.join(files.values())}")
@@ -122,7 +144,7 @@ def refine_command(
 
 @app.command("score", epilog="Example: borex score photo.jpg borex-out/photo.npz")
 def score_command(
-    photo: Photo,
+    media: Media,
     heat_map: Annotated[
         Path,
         typer.Argument(
@@ -131,7 +153,7 @@ def score_command(
             show_default=False,
         ),
     ],
-    model: ModelFile = None,
+    model: ModelName = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -142,31 +164,40 @@ def score_command(
     against: Against = None,
     mask: Annotated[
         Path | None,
-        typer.Option(help="Where the object is: white on black, the photo's size. Adds the localisation scores."),
+        typer.Option(
+            help="Where the object is, of the media's size: a picture, white on black, or an .npz or folder of them "
+            "for a clip. Adds the localisation scores."
+        ),
     ] = None,
-    baseline: Annotated[str, typer.Option(help="What deletion leaves: blur, mean, black or a number.")] = "mean",
+    baseline: Annotated[str, typer.Option(help="What deletion leaves: as in refine.")] = "mean",
     steps: Annotated[int, typer.Option(help="Points on each curve.")] = 224,
     batch_size: BatchSize = 32,
+    start: Start = None,
+    end: End = None,
+    frames: Frames = None,
+    stride: Stride = None,
     as_json: Json = False,
 ) -> None:
-    """Score the heat map MAP of PHOTO: insertion and deletion, and localisation where a mask is given.
+    """Score the heat map MAP of MEDIA: insertion and deletion, and localisation where a mask is given.
 
     The curves show or hide the pixels in the order of the map and watch the score of the class. A score says little
-    alone: compare maps of one photo, one model and one baseline.
+    alone: compare maps of one photo or clip, one model and one baseline. Of a clip, the frames read must be those that
+    MAP explains.
     """
-    from borex.apps.scoring import score_photo
+    from borex.apps.scoring import read_mask, score_media
 
     saliency = read_map(heat_map)
-    wanted = _target(target, against)
+    wanted = wanted_target(target, against)
     if wanted is None:
-        wanted = _explained_by(heat_map)
-    object_mask = None if mask is None else read_map(mask)
-    found, scores = score_photo(
-        model, read_image(photo), saliency, wanted, object_mask, _baseline(baseline), steps, batch_size
-    )
+        wanted = explained_by(heat_map)
+    object_mask = None if mask is None else read_mask(mask)
+    box, given = opened(model, media, Part(start, end, frames, stride))
+    shown, excerpt = read_media(given)
+    check_same_frames(heat_map, excerpt)
+    found, scores = score_media(box, shown, saliency, wanted, object_mask, baseline_value(baseline), steps, batch_size)
     row = scores.as_dict()
     if as_json:
-        facts = {"photo": str(photo), "map": str(heat_map), "target": _target_facts(found)}
+        facts = {"media": str(media), "map": str(heat_map), "target": _target_facts(found)}
         _print_json({**facts, "baseline": baseline, "steps": steps, "evals": scores.evals, "scores": row})
         return
     print(f"{found.label}; baseline {baseline}, {scores.evals} evaluations")
@@ -199,54 +230,6 @@ def benchmark_command(
     benchmark(config, data, OUT / config.stem if out is None else out, processes, retry, as_json)
 
 
-# What the user typed
-
-
-def _target(target: str | None, against: str | None) -> Any:
-    if against is None:
-        return None if target is None else _class(target)
-    if target is None:
-        raise InputError("--against was given without --target; say both: --target CLASS --against CLASS")
-    return _class(target), _class(against)
-
-
-def _class(text: str) -> int | str:
-    """The class that a text names: a number is an index."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _baseline(text: str | None) -> str | float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
-
-
-def _initial(text: str | None) -> Any:
-    """None, the name of a heat map, or the array in a file."""
-    if text is None or text in HEATMAPS:
-        return text
-    if not Path(text).exists() and not Path(text).suffix:
-        raise InputError(f"--initial is {text!r}, which is no file; expected a file, or {_NAMES}")
-    return read_map(text)
-
-
-def _explained_by(path: Path) -> Any:
-    """The target of a saved explanation; None for any other heat map."""
-    if path.suffix != ".npz":
-        return None
-    with np.load(path, allow_pickle=False) as stored:
-        if "json" not in stored.files:
-            return None
-    found = Explanation.load(path).target
-    if found.index is None:
-        raise InputError(f"{path} explains the function {found.label!r}; say which class to score: --target CLASS")
-    return found.index if found.against is None else (found.index, found.against)
-
-
 # What goes out
 
 
@@ -262,20 +245,27 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _write(explanation: Explanation, media: np.ndarray, folder: Path, stem: str) -> dict[str, str]:
+def _write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
+    is_clip = explanation.saliency.ndim == 3
     files = {
-        "overlay": folder / f"{stem}_overlay.png",
-        "panel": folder / f"{stem}_panel.png",
+        "overlay": folder / f"{stem}_overlay.{'mp4' if is_clip else 'png'}",
+        "strip" if is_clip else "panel": folder / f"{stem}_{'strip' if is_clip else 'panel'}.png",
         "explanation": folder / f"{stem}.npz",
     }
-    save_png(files["overlay"], explanation.overlay(picture(media, MAX_SIDE)))
-    save_png(files["panel"], explanation.panel())
+    if is_clip:
+        explanation.save(files["overlay"])
+        explanation.save(files["strip"])
+    else:
+        assert explanation.media is not None
+        save_png(files["overlay"], explanation.overlay(picture(explanation.media, MAX_SIDE)))
+        save_png(files["panel"], explanation.panel())
     explanation.save(files["explanation"])
     return {name: str(path) for name, path in files.items()}
 
 
 def _facts(explanation: Explanation) -> dict[str, Any]:
     trust, check, settings = explanation.trust, explanation.check, explanation.record.settings
+    excerpt = explanation.excerpt
     return {
         "target": _target_facts(explanation.target),
         "score": explanation.score,
@@ -288,6 +278,9 @@ def _facts(explanation: Explanation) -> dict[str, Any]:
         "method": settings.method,
         "max_evals": settings.max_evals,
         "seed": settings.seed,
+        "clip": None
+        if excerpt is None
+        else {"seconds": excerpt.seconds, "fps": excerpt.fps, "shown_frames": explanation.shown_frames().tolist()},
     }
 
 

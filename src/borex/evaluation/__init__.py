@@ -11,6 +11,7 @@ from borex.evaluation.localisation import (
     precision_recall,
     published_product,
     time_average_precision,
+    time_pointing_game,
     time_profile,
 )
 from borex.evaluation.metrics import Scores, score
@@ -34,5 +35,6 @@ __all__ = [
     "rise_blur",
     "score",
     "time_average_precision",
+    "time_pointing_game",
     "time_profile",
 ]

@@ -19,8 +19,8 @@ from borex.evaluation.ranking import checked_saliency, falling_order
 class Localisation:
     """Every score of a heat map against an object mask; 1 is best, each in [0, 1].
 
-    `pointing_game`: whether the peak hits. `time_average_precision`: None where there is no time axis or the object is
-    in every frame.
+    `pointing_game`: whether the peak hits. `time_average_precision`, `time_pointing_game`: of the profile over time
+    against the frames that the object is in; None where there is no time axis or the object is in every frame.
     """
 
     pointing_game: bool
@@ -29,6 +29,7 @@ class Localisation:
     mean_f1: float
     published_product: float
     time_average_precision: float | None
+    time_pointing_game: bool | None
 
 
 def localisation(saliency: np.ndarray, object_mask: np.ndarray, tolerance: float = 15) -> Localisation:
@@ -48,6 +49,7 @@ def localisation(saliency: np.ndarray, object_mask: np.ndarray, tolerance: float
         mean_f1=float(at.f1().mean()),
         published_product=float((at.precision() * at.recall()).mean()),
         time_average_precision=time_average_precision(saliency, object_mask) if in_some_frames_only else None,
+        time_pointing_game=time_pointing_game(saliency, object_mask) if in_some_frames_only else None,
     )
 
 
@@ -126,6 +128,20 @@ def time_average_precision(saliency: np.ndarray, object_mask: np.ndarray) -> flo
 
     Raises InputError as `localisation`, for an image, and where the object is in every frame.
     """
+    return average_precision(*_over_time(saliency, object_mask))
+
+
+def time_pointing_game(saliency: np.ndarray, object_mask: np.ndarray, tolerance: int = 0) -> bool:
+    """Whether the frame with the most saliency in `time_profile` (the first, where several tie) is one that the object
+    is in, or at most `tolerance` frames from one. Raises InputError as `time_average_precision`."""
+    profile, inside = _over_time(saliency, object_mask)
+    if not tolerance >= 0:
+        raise InputError(f"tolerance is {tolerance}; expected at least 0 frames")
+    return bool(np.abs(np.flatnonzero(inside) - int(np.argmax(profile))).min() <= tolerance)
+
+
+def _over_time(saliency: np.ndarray, object_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The profile over time and whether there is any object in each frame, both flat."""
     saliency, object_mask = checked_pair(saliency, object_mask)
     profile = time_profile(saliency)
     frames = np.asarray(object_mask.any(axis=spatial_axes(saliency.ndim)))
@@ -134,7 +150,7 @@ def time_average_precision(saliency: np.ndarray, object_mask: np.ndarray) -> flo
             f"the object is in all {frames.size} frames, so every ranking of them is perfect; expected a frame without "
             "it. Leave the clip out of this score"
         )
-    return average_precision(profile, frames)
+    return profile.ravel(), frames.ravel()
 
 
 def checked_pair(saliency: np.ndarray, object_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

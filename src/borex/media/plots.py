@@ -1,13 +1,15 @@
-"""Figures of a refinement, with matplotlib (extra "plot")."""
+"""Figures of a refinement, of an image and of a clip, with matplotlib (extra "plot")."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from borex.errors import InputError, MissingExtraError
 from borex.layout import resize
+from borex.media.film import at_frames, tiles
 from borex.media.write import display_limits, overlay, picture, scale
 
 if TYPE_CHECKING:
@@ -27,11 +29,11 @@ def figure(
 ) -> Figure:
     """A matplotlib Figure: the picture, its initial map, the refined map over it, and how sure it is.
 
-    `media` `(*extent, channels)`, any range; `initial`, `saliency`, `std`: maps of any resolution with the extent's
-    axes, in raw values, each with its own colour bar; None leaves a panel out. Of a clip, the frame with the most
-    saliency is shown. `history`: values `(n,)` after each evaluation, or `(n, 2)`: evaluations so far and the value;
-    a curve below the pictures, named `history_label`. The figure belongs to no window and to no pyplot state:
-    `figure.savefig(path)`, or the last line of a notebook cell, shows it.
+    `media` `(H, W, channels)`, any range; `initial`, `saliency`, `std`: maps of any resolution, in raw values, each
+    with its own colour bar; None leaves a panel out. For a clip see `clip_figure`. `history`: values `(n,)` after each
+    evaluation, or `(n, 2)`: evaluations so far and the value; a curve below the pictures, named `history_label`. The
+    figure belongs to no window and to no pyplot state: `figure.savefig(path)`, or the last line of a notebook cell,
+    shows it.
 
     Raises MissingExtraError without matplotlib, InputError where the axes do not agree.
     """
@@ -41,9 +43,15 @@ def figure(
     except ImportError as error:
         raise MissingExtraError("plotting", "matplotlib", "plot") from error
 
+    media = np.asarray(media)
     maps = {"initial map": initial, "refined map": saliency, "standard deviation": std}
     present = {name: np.asarray(values) for name, values in maps.items() if values is not None}
-    shown, present, frame = _frame(np.asarray(media), present)
+    check_axes(media, present, 2)
+    shown = picture(media, MAX_SIDE)
+    present = {
+        name: resize(values, tuple(np.minimum(values.shape, shown.shape[:2]).tolist()))
+        for name, values in present.items()
+    }
     curve = _curve(history)
 
     height, width = shown.shape[:2]
@@ -54,16 +62,11 @@ def figure(
     FigureCanvasAgg(drawn)
     drawn.suptitle(title)
     axes: dict[str, Any] = drawn.subplot_mosaic(rows, height_ratios=[3.4, 1.8][: len(rows)])
-    _show(axes["picture"], shown, "picture" + frame)
+    _show(axes["picture"], shown, "picture")
     for name, values in present.items():
         _show_map(drawn, axes[name], shown, values, name)
     if curve is not None:
-        axis = axes["history"]
-        axis.plot(curve[:, 0], curve[:, 1], color=scale(False)[110] / 255)
-        axis.set_xlabel("evaluations")
-        axis.set_title(history_label, fontsize="medium", loc="left")
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
+        _draw_curve(axes["history"], curve, history_label)
     return drawn
 
 
@@ -94,29 +97,25 @@ def _extent(shown: np.ndarray) -> tuple[float, float, float, float]:
     return -0.5, shown.shape[1] - 0.5, shown.shape[0] - 0.5, -0.5
 
 
-def _frame(media: np.ndarray, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
-    """The picture uint8 `(H, W, 3)` and maps `(h, w)` to show, and what to add to the picture's title."""
-    axes = media.ndim - 1
+def check_axes(media: np.ndarray, maps: dict[str, np.ndarray], axes: int) -> None:
+    """Raises InputError unless the media has so many axes besides channels, and each map as many."""
+    if media.ndim != axes + 1:
+        kinds = {2: "(H, W, C); a clip is shown by clip_figure", 3: "(T, H, W, C)"}
+        raise InputError(f"media of shape {media.shape} cannot be plotted here; expected {kinds[axes]}")
     for name, values in maps.items():
         if values.ndim != axes:
             raise InputError(
                 f"the {name} has shape {values.shape}, the media {media.shape}; expected a map of {axes} axes, for the "
                 "media is (*extent, channels)"
             )
-    if axes not in (2, 3):
-        raise InputError(f"media of shape {media.shape} cannot be plotted; expected (H, W, C) or (T, H, W, C)")
-    text = ""
-    if axes == 3:
-        n = len(media)
-        per_frame = {name: resize(values, (n, *values.shape[1:])) for name, values in maps.items()}
-        at = int(np.argmax(per_frame["refined map"].mean(axis=(1, 2))))
-        maps = {name: values[at] for name, values in per_frame.items()}
-        media, text = media[at], f", frame {at} of {n}"
-    shown = picture(media, MAX_SIDE)
-    small = {
-        name: resize(values, tuple(np.minimum(values.shape, shown.shape[:2]).tolist())) for name, values in maps.items()
-    }
-    return shown, small, text
+
+
+def _draw_curve(axis: Any, curve: np.ndarray, label: str) -> None:
+    axis.plot(curve[:, 0], curve[:, 1], color=scale(False)[110] / 255)
+    axis.set_xlabel("evaluations")
+    axis.set_title(label, fontsize="medium", loc="left")
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _curve(history: np.ndarray | None) -> np.ndarray | None:
@@ -129,3 +128,82 @@ def _curve(history: np.ndarray | None) -> np.ndarray | None:
     if values.ndim != 2 or values.shape[1] != 2:
         raise InputError(f"the history has shape {values.shape}; expected (n,), or (n, 2) of evaluations and values")
     return values
+
+
+def clip_figure(
+    media: np.ndarray,
+    initial: np.ndarray | None,
+    saliency: np.ndarray,
+    std: np.ndarray | None,
+    title: str,
+    profile: tuple[np.ndarray, np.ndarray],
+    seconds: Sequence[float] | None = None,
+    history: np.ndarray | None = None,
+    history_label: str = "score",
+) -> Figure:
+    """A matplotlib Figure of a clip: a film strip of it and one of each map, the profile over time, the history.
+
+    `media` `(T, H, W, channels)`; maps of three axes; `profile`: mean and std `(T,)`; `seconds` `(T,)`: when each frame
+    is seen, else frames are numbered. All else, and the errors, as in `figure`.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plotting", "matplotlib", "plot") from error
+
+    media = np.asarray(media)
+    maps = {"initial map": initial, "refined map": saliency, "standard deviation": std}
+    present = {name: np.asarray(values) for name, values in maps.items() if values is not None}
+    check_axes(media, present, 3)
+    at, curve = tiles(len(media)), _curve(history)
+    shown = picture(media[at], MAX_SIDE // 4)
+    rows = ["picture", *present]
+    mosaic = [[f"{row} {i}" for i in range(len(at))] for row in rows] + [["profile"] * len(at)]
+    mosaic += [["history"] * len(at)] if curve is not None else []
+    tall = shown.shape[1] / shown.shape[2] * 1.5
+    heights = [tall] * len(rows) + [1.4] * (len(mosaic) - len(rows))
+    drawn = Figure(figsize=(1.6 * max(len(at), 4), sum(heights) + 1.2), layout="constrained")
+    FigureCanvasAgg(drawn)
+    drawn.suptitle(title)
+    axes: dict[str, Any] = drawn.subplot_mosaic(mosaic, height_ratios=heights)
+    for i, frame in enumerate(at.tolist()):
+        _show(axes[f"picture {i}"], shown[i], f"frame {frame}" if seconds is None else f"{seconds[frame]:.2f} s")
+    for name, values in present.items():
+        _show_tiles(
+            drawn, [axes[f"{name} {i}"] for i in range(len(at))], shown, at_frames(values, len(media))[at], name
+        )
+    _draw_profile(axes["profile"], *profile, seconds)
+    if curve is not None:
+        _draw_curve(axes["history"], curve, history_label)
+    return drawn
+
+
+def _show_tiles(drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarray, name: str) -> None:
+    """A map `(n, h, w)` in a row of axes, one frame each, with one colour bar."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    low, high = display_limits(values)
+    bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
+    laid = overlay(shown, values, limits=(low, high) if high > low else None) if name == "refined map" else None
+    for i, axis in enumerate(axes):
+        if laid is not None:
+            axis.imshow(laid[i], interpolation="nearest")
+        else:
+            axis.imshow(values[i], cmap=bar.cmap, norm=bar.norm, interpolation="nearest", extent=_extent(shown[i]))
+        axis.set_axis_off()
+    axes[0].set_title(name, fontsize="medium", loc="left")
+    drawn.colorbar(bar, ax=axes, aspect=12, pad=0.01)
+
+
+def _draw_profile(axis: Any, mean: np.ndarray, std: np.ndarray, seconds: Sequence[float] | None) -> None:
+    at = np.arange(len(mean)) if seconds is None else np.asarray(seconds)
+    colour = scale(False)[110] / 255
+    axis.fill_between(at, mean - std, mean + std, color=colour, alpha=0.25, linewidth=0)
+    axis.plot(at, mean, color=colour)
+    axis.axhline(0, color="0.8", linewidth=1, zorder=0)
+    axis.set_xlabel("frame" if seconds is None else "seconds")
+    axis.set_title("mean saliency of each frame ± std", fontsize="medium", loc="left")
+    axis.margins(x=0.5 / max(len(mean), 1))
+    axis.spines[["top", "right"]].set_visible(False)

@@ -16,13 +16,15 @@ from borex.blackbox import Model
 from borex.errors import InputError
 from borex.models.clips import frame_mean, motionnet
 
-__all__ = ["as_model", "default", "frame_mean", "motionnet"]
+__all__ = ["NAMES", "as_model", "default", "embedded", "frame_mean", "motionnet"]
 
+NAMES = ("motionnet", "frame-mean")
 DEFAULT = Path(__file__).parent / "efficientnet_lite0" / "model.onnx"
 
 ACCEPTED = (
     "a function from a batch (n, *extent, channels) to scores (n, classes), the path of an .onnx file, "
-    "an onnxruntime.InferenceSession, a torch.nn.Module, a borex.blackbox.Model, or None for the embedded model"
+    "an onnxruntime.InferenceSession, a torch.nn.Module, a borex.blackbox.Model, one of the names "
+    f"{', '.join(map(repr, NAMES))}, or None for the embedded model"
 )
 
 
@@ -30,8 +32,9 @@ def as_model(model: Any = None, **options: Any) -> Model:
     """Anything that BOREx can explain, as a Model.
 
     `model`: a Model, which stays as it is; a path that ends in ".onnx" or an onnxruntime session (`onnx.wrap`); a
-    `torch.nn.Module` (`torch.wrap`); None, the embedded model (`default`); or any callable from a batch
-    `(n, *extent, channels)`, in the media's own dtype and range, to scores `(n, classes)`.
+    `torch.nn.Module` (`torch.wrap`); None, the embedded model (`default`); "motionnet" or "frame-mean", the embedded
+    models of clips (`motionnet`, `frame_mean(None, frames=16)`); or any callable from a batch `(n, *extent, channels)`,
+    in the media's own dtype and range, to scores `(n, classes)`.
     `options`: what the adapter takes, such as `output`, `labels`, `mean`, `std`, `layout`. For a callable and for a
     Model: the fields of Model (`extent`, `labels`, `mean`, `output`, `max_batch`). `output="auto"` changes nothing.
 
@@ -41,6 +44,8 @@ def as_model(model: Any = None, **options: Any) -> Model:
         del options["output"]
     if model is None:
         model = DEFAULT
+    if isinstance(model, str) and model in NAMES:
+        model = motionnet() if model == "motionnet" else frame_mean(None, frames=16)
     if isinstance(model, Model):
         return _called(dataclasses.replace, model, **options) if options else model
     if isinstance(model, (str, os.PathLike)):
@@ -74,6 +79,11 @@ def default(*, threads: int | None = None) -> Model:
     from borex.models import onnx
 
     return onnx.wrap(DEFAULT, threads=threads)
+
+
+def embedded(axes: int) -> Model:
+    """The embedded model for media with so many axes besides channels: of images 2, of clips 3."""
+    return motionnet() if axes == 3 else default()
 
 
 def _called(make: Any, *given: Any, **options: Any) -> Model:

@@ -1,0 +1,102 @@
+"""What the user typed, as the library takes it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from borex.errors import InputError
+from borex.explanation import Excerpt, Explanation
+from borex.heatmaps import NAMES as HEATMAPS
+from borex.media.load import Part, is_clip, read_given
+from borex.media.read import read_map
+from borex.models import as_model, embedded, frame_mean
+
+HEATMAP_NAMES = " or ".join([", ".join(HEATMAPS[:-1]), HEATMAPS[-1]])
+
+
+def opened(model: str | None, path: Path, part: Part) -> tuple[Any, Any]:
+    """The model, and the picture or Clip that it is asked about; what is damaged in a file is said on stderr."""
+    box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model)
+    if model == "frame-mean" and part.frames is not None:
+        box = frame_mean(None, frames=part.frames)
+    with warnings.catch_warnings(record=True) as damages:
+        warnings.simplefilter("always", UserWarning)
+        given = read_given(path, box.extent, part)
+    for damage in damages:
+        print("borex:", damage.message, file=sys.stderr)
+    return box, given
+
+
+def wanted_target(target: str | None, against: str | None) -> Any:
+    """A class, a pair of classes, or None."""
+    if against is None:
+        return None if target is None else class_of(target)
+    if target is None:
+        raise InputError("--against was given without --target; say both: --target CLASS --against CLASS")
+    return class_of(target), class_of(against)
+
+
+def class_of(text: str) -> int | str:
+    """The class that a text names: a number is an index."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def baseline_value(text: str | None) -> str | float | None:
+    """A baseline's name, a number, or None."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def initial_map(text: str | None) -> Any:
+    """None, the name of a heat map, or the array in a file."""
+    if text is None or text in HEATMAPS:
+        return text
+    if not Path(text).exists() and not Path(text).suffix:
+        raise InputError(f"--initial is {text!r}, which is no file; expected a file, or {HEATMAP_NAMES}")
+    return read_map(text)
+
+
+def explained_by(path: Path) -> Any:
+    """The target of a saved explanation; None for any other heat map."""
+    explanation = _explanation(path)
+    if explanation is None:
+        return None
+    found = explanation.target
+    if found.index is None:
+        raise InputError(f"{path} explains the function {found.label!r}; say which class to score: --target CLASS")
+    return found.index if found.against is None else (found.index, found.against)
+
+
+def check_same_frames(path: Path, read: Excerpt | None) -> None:
+    """Raises InputError where a saved explanation is of other frames of a clip than those that were read."""
+    explanation = None if read is None else _explanation(path)
+    made = None if explanation is None else explanation.excerpt
+    if made is None or read is None:
+        return
+    if len(made.seconds) != len(read.seconds) or not np.allclose(made.seconds, read.seconds, atol=2e-3):
+        ends = [
+            f"{len(one.seconds)} frames from {one.seconds[0]:.2f} s to {one.seconds[-1]:.2f} s" for one in (made, read)
+        ]
+        raise InputError(
+            f"{path} explains {ends[0]}, but {ends[1]} were read; give the same --start, --end, --frames and --stride"
+        )
+
+
+def _explanation(path: Path) -> Explanation | None:
+    """A saved explanation; None for any other heat map."""
+    if path.suffix != ".npz":
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        if "json" not in stored.files:
+            return None
+    return Explanation.load(path)

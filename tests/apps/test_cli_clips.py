@@ -1,0 +1,110 @@
+"""The command `borex` on clips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import borex
+from borex.apps.cli import main
+from borex.media.video import read_clip, write_clip
+from tests.models.test_clips import moving
+
+pytest.importorskip("av")
+pytest.importorskip("onnxruntime")
+
+FEW = ["--max-evals", "20"]
+
+
+@pytest.fixture
+def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a clip of a square that goes to the right, and masks of where it goes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("borex.media.film.FILM_SIDE", (60, 90))
+    inside = np.zeros((16, 112, 112), dtype=bool)
+    inside[4:12, 38:74, 26:86] = True
+    np.savez_compressed("masks.npz", masks=inside)
+    (tmp_path / "masks").mkdir()
+    for i, mask in enumerate(inside):
+        Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "masks" / f"{i}.png")
+    return write_clip(tmp_path / "square.mp4", moving("right"), 8)
+
+
+def test_a_clip_is_refined_and_scored(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refine", "square.mp4", *FEW]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "right: score 0.9" in said.out
+    assert "the model was shown all 16 frames of square.mp4, from 0.00 s to 1.88 s" in said.out
+    out = Path("borex-out")
+    assert sorted(p.name for p in out.iterdir()) == ["square.npz", "square_overlay.mp4", "square_strip.png"]
+    assert len(read_clip(out / "square_overlay.mp4").frames) == 16
+    for mask in ("masks.npz", "masks"):
+        command = ["score", "square.mp4", "borex-out/square.npz", "--mask", mask, "--steps", "3", "--json"]
+        assert main(command) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["target"]["label"] == "right"
+        scores = document["scores"]
+        assert {"insertion_blur", "average_precision", "time_average_precision", "time_pointing_game"} <= set(scores)
+        inside = np.load("masks.npz")["masks"]
+        found = borex.Explanation.load(out / "square.npz")
+        expected = borex.evaluation.average_precision(found.saliency, inside)
+        assert scores["average_precision"] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_part_of_a_clip_is_read_and_said(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["refine", "square.mp4", *FEW, "--start", "0.5", "--end", "1.5", "--json", "--model", "motionnet"]
+    assert main(command) == 0
+    clip = json.loads(capsys.readouterr().out)["clip"]
+    np.testing.assert_allclose(clip["seconds"], np.arange(4, 12) / 8)
+    assert clip["shown_frames"] == np.repeat(np.arange(8), 2).tolist()
+    assert main(["score", "square.mp4", "borex-out/square.npz", "--steps", "2"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "explains 8 frames from 0.50 s to 1.38 s, but 16 frames from 0.00 s to 1.88 s were read; give the same" in said
+    )
+    assert main(["score", "square.mp4", "borex-out/square.npz", "--steps", "2", "--start", "0.5", "--end", "1.5"]) == 0
+
+
+def test_an_image_model_is_averaged_over_as_many_frames_as_asked(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["refine", "square.mp4", *FEW, "--model", "frame-mean", "--frames", "2", "--json"]
+    assert main(command) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["clip"]["seconds"]) == 2
+    assert borex.Explanation.load(document["files"]["explanation"]).record.settings.extent == (2, 224, 224)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["refine", "gone.mp4"], "there is no file gone.mp4"),
+        (["refine", "square.mp4", "--start", "9"], "start is 9 s, but square.mp4 lasts 2 s"),
+        (["refine", "square.mp4", "--frames", "0"], "frames is 0; expected a whole number"),
+        (["refine", "square.mp4", "--baseline", "ice"], "one of 'blur', 'mean', 'black', 'frozen'"),
+        (["refine", "masks/0.png", "--frames", "3"], "masks/0.png is a picture; frames choose frames of a clip"),
+        (["refine", "masks/0.png", "--baseline", "frozen"], "is the mean over time, but the media has shape"),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_is_one_line(
+    film: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_damaged_file_is_said_on_stderr_and_explained(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = film.read_bytes()
+    Path("short.mp4").write_bytes(data[: len(data) * 4 // 5])
+    assert main(["refine", "short.mp4", *FEW]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("borex: short.mp4 is damaged:")
+    assert err.count("\n") == 1
