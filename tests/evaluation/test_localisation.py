@@ -138,6 +138,22 @@ def test_time_alone():
     assert evaluation.localisation(saliency, inside).time_average_precision == pytest.approx((1 + 2 / 3) / 2)
 
 
+def test_pointing_in_time_is_whether_the_peak_of_the_profile_is_in_the_interval():
+    saliency = np.zeros((6, 3, 5))
+    saliency[1, 0, 0] = 9  # the largest voxel, but not the largest frame
+    saliency[4] = 1
+    inside = np.zeros((6, 3, 5), dtype=bool)
+    inside[2:4, 1] = True
+    assert not evaluation.time_pointing_game(saliency, inside)
+    assert evaluation.time_pointing_game(saliency, inside, tolerance=1)
+    inside[4, 2, 2] = True
+    assert evaluation.time_pointing_game(saliency, inside)
+    assert evaluation.localisation(saliency, inside).time_pointing_game is True
+    assert evaluation.localisation(saliency[4], inside[4]).time_pointing_game is None
+    with pytest.raises(InputError, match="tolerance is -1; expected at least 0 frames"):
+        evaluation.time_pointing_game(saliency, inside, tolerance=-1)
+
+
 def test_time_alone_is_left_out_where_it_means_nothing():
     inside = np.zeros((4, 3, 2), dtype=bool)
     inside[:, 1] = True

@@ -62,7 +62,7 @@ def test_the_row_holds_every_score_that_applies():
         return found.as_dict()
 
     assert list(row(None)) == curves
-    assert list(row(inside)) == [*curves, *places, "time_average_precision"]
+    assert list(row(inside)) == [*curves, *places, "time_average_precision", "time_pointing_game"]
     assert list(row(inside[1], saliency[1], media[1], weights[1])) == curves + places
     assert {type(value) for value in row(inside).values()} == {float}
 
