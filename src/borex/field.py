@@ -114,7 +114,7 @@ class Field:
         variance = hyper.amplitude**2 * np.einsum("kc,kc->k", rows, self._applied(hyper.lengths, rows))
         if self._h is not None:
             variance += (hyper.trust * (rows @ self._h)) ** 2
-        half = self._forward(self._cross @ rows.T)
+        half = self._chol.forward(self._cross @ rows.T)
         variance -= np.einsum("nk,nk->k", half, half)
         return np.sqrt(np.maximum(variance, 0.0)) * self._unit
 

@@ -278,8 +278,9 @@ class Refiner:
         flat = self.initial if self.initial is not None else np.zeros(self.extent, dtype=np.float32)
         return Explanation(
             saliency=saliency.astype(np.float32), std=std.astype(np.float32), profile_std=profile_std,
-            initial=flat.astype(np.float32), trust=trust, target=self.target, score=float("nan") if self.score is None else self.score,
-            evals=self.evals, stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
+            initial=flat.astype(np.float32), trust=trust, target=self.target,
+            score=float("nan") if self.score is None else self.score, evals=self.evals,
+            stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self._strategy.points(),
                 self._initial_at, self._check_at, self.initial,
