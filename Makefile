@@ -10,13 +10,17 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types format bench clean
+.PHONY: help demo demo-video test check lint types format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## refine the heat map of a photo under the embedded model, into out/
 	@$(BIN)/borex refine examples/coffee.jpg --initial examples/coffee_rise.png --out $(OUT)
+
+demo-video: $(VENV)/.demo ## make a clip of a moving thing, refine its space-time heat map under MotionNet, into out/
+	@$(BIN)/python examples/motion_clips.py --motion right --seed 1 --out $(OUT)/motion.mp4
+	@$(BIN)/borex refine $(OUT)/motion.mp4 --max-evals 400 --out $(OUT)
 
 test: $(VENV)/.test ## run the whole suite
 	@$(BIN)/python -m pytest

@@ -20,6 +20,7 @@ from borex.models.preprocessing import (
     checked_output,
     colours,
 )
+from borex.models.processors import clip_facts, preset_of
 
 try:
     import torch
@@ -64,10 +65,11 @@ def wrap(
     `mean`, `std`, `scale`: the module is fed `(media / scale - mean) / std`, in its own floating dtype; numbers, or one
     a channel, mean and std in units of `media / scale`. Where `scale` is not given it is 255 with a mean or std (media
     in 0..255 and torchvision's numbers); with neither, uint8 media is divided by 255 and float media is taken as it is.
-    `preprocess`: a preset with `.mean`, `.std` and `.crop_size`, such as torchvision's `weights.transforms()`, in place
-    of mean, std and (for images) extent. Media is brought to the crop size whole; nothing is cropped away.
-    `layout`: how the module takes its input, one of NCHW, NHWC, NCTHW, NTCHW, NTHWC; "auto": NCHW for images, and an
-    error for clips, which PyTorch modules take as NCTHW (torchvision) or NTCHW (Hugging Face).
+    `preprocess`: a preset such as torchvision's `weights.transforms()`, or a processor of transformers, in place of
+    mean, std, scale and (for images) extent. Media is brought to the crop size whole; nothing is cropped away.
+    `layout`: how the module takes its input, one of NCHW, NHWC, NCTHW, NTCHW, NTHWC; "auto": of the clip classifiers of
+    torchvision and PyTorchVideo NCTHW, of transformers' NTCHW, with the extent, labels and logits that their
+    configuration states; of all others NCHW for images, and an error for clips.
     `extent`: what media is brought to, `(H, W)` or `(T, H, W)`; None: any.
     `device`: where the module must be; it is never moved. Only a module without parameters is fed on another device.
     `output`, `labels`: as in `borex.blackbox.Model`. The module may return a tensor, a tuple, a dict or `.logits`.
@@ -85,9 +87,15 @@ def wrap(
     if preprocess is not None:
         if mean is not None or std is not None:
             raise InputError("preprocess brings its own mean and std; give either them or preprocess")
-        mean, std, crop = _preset(preprocess)
-        if extent is None and layout in ("auto", "NCHW", "NHWC"):
-            extent = crop
+        preset = preset_of(preprocess)
+        mean, std, scale = preset.mean, preset.std, preset.scale if scale is None else scale
+        if extent is None and layout in ("auto", "NCHW", "NHWC") and clip_facts(module) is None:
+            extent = preset.crop
+    facts = clip_facts(module) if layout == "auto" else None
+    if facts is not None:
+        layout, extent = facts.layout, facts.extent if extent is None else extent
+        labels = facts.labels if labels is None else labels
+        output = "logits" if output == "auto" and facts.gives_logits else output
     if layout == "auto" and isinstance(extent, (tuple, list)) and len(extent) == 3:
         raise LayoutError(UNKNOWN_CLIPS.format(f"extent {tuple(extent)}"))
     named = "NCHW" if layout == "auto" else checked_layout(layout)
@@ -135,19 +143,6 @@ def _asked(module: Any) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-def _preset(preprocess: Any) -> tuple[Any, Any, Sequence[int] | None]:
-    """Mean, std and `(H, W)` of a preset."""
-    if not hasattr(preprocess, "mean") or not hasattr(preprocess, "std"):
-        raise InputError(
-            f"preprocess is {type(preprocess).__name__}; expected a preset with .mean and .std, such as torchvision's "
-            "weights.transforms(). For any other, give mean, std and scale, or a function of your own in place of the "
-            "module: lambda batch: module(prepare(batch))"
-        )
-    crop = getattr(preprocess, "crop_size", None)
-    sizes = None if crop is None else list(crop) if isinstance(crop, (tuple, list)) else [crop]
-    return preprocess.mean, preprocess.std, sizes * 2 if sizes is not None and len(sizes) == 1 else sizes
 
 
 def _device(device: Any) -> Any:
