@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from borex import __version__, refine
-from borex.apps.inputs import HEATMAP_NAMES, baseline_value, check_same_frames, explained_by, initial_map, opened, wanted_target
-from borex.errors import FileError
-from borex.explanation import Explanation
+from borex.apps.inputs import (
+    HEATMAP_NAMES,
+    baseline_value,
+    check_same_frames,
+    explained_by,
+    initial_map,
+    opened,
+    wanted_target,
+)
+from borex.apps.outputs import check_writable, facts, print_json, target_facts, write
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
-from borex.media.write import picture, save_png
 
-MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
 OUT = Path("borex-out")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -88,8 +91,8 @@ def refine_command(
         str | None,
         typer.Option(
             help="The heat map to refine: a file (.npy, .npz or a greyscale .png) of any size, or "
-            f"{HEATMAP_NAMES}, made here: from the budget (lime, shap, rise), or inside a PyTorch module (no ONNX file is). "
-            "[default: flat]",
+            f"{HEATMAP_NAMES}, made here: from the budget (lime, shap, rise), or inside a PyTorch module (no ONNX file "
+            "is). [default: flat]",
             metavar="FILE|NAME",
         ),
     ] = None,
@@ -121,7 +124,7 @@ def refine_command(
     """
     box, given = opened(model, media, Part(start, end, frames, stride))
     begin = initial_map(initial)
-    _check_writable(out)
+    check_writable(out)
     explanation = refine(
         box,
         given,
@@ -134,9 +137,9 @@ def refine_command(
         seed=seed,
         progress=sys.stderr.isatty(),
     )
-    files = _write(explanation, out, media.stem)
+    files = write(explanation, out, media.stem)
     if as_json:
-        _print_json({"media": str(media), **_facts(explanation), "files": files})
+        print_json({"media": str(media), **facts(explanation), "files": files})
         return
     print(explanation.summary())
     print(f"wrote {', '.join(files.values())}")
@@ -197,8 +200,8 @@ def score_command(
     found, scores = score_media(box, shown, saliency, wanted, object_mask, baseline_value(baseline), steps, batch_size)
     row = scores.as_dict()
     if as_json:
-        facts = {"media": str(media), "map": str(heat_map), "target": _target_facts(found)}
-        _print_json({**facts, "baseline": baseline, "steps": steps, "evals": scores.evals, "scores": row})
+        said = {"media": str(media), "map": str(heat_map), "target": target_facts(found)}
+        print_json({**said, "baseline": baseline, "steps": steps, "evals": scores.evals, "scores": row})
         return
     print(f"{found.label}; baseline {baseline}, {scores.evals} evaluations")
     for name, value in row.items():
@@ -228,65 +231,3 @@ def benchmark_command(
     from borex.apps.benchmarking import benchmark
 
     benchmark(config, data, OUT / config.stem if out is None else out, processes, retry, as_json)
-
-
-# What goes out
-
-
-def _check_writable(folder: Path) -> None:
-    """Raises FileError where nothing can be written, before any evaluation is spent."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise FileError(
-            f"cannot write to the folder {folder}: {error.strerror}. Choose another one with --out"
-        ) from error
-
-
-def _write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
-    is_clip = explanation.saliency.ndim == 3
-    files = {
-        "overlay": folder / f"{stem}_overlay.{'mp4' if is_clip else 'png'}",
-        "strip" if is_clip else "panel": folder / f"{stem}_{'strip' if is_clip else 'panel'}.png",
-        "explanation": folder / f"{stem}.npz",
-    }
-    if is_clip:
-        explanation.save(files["overlay"])
-        explanation.save(files["strip"])
-    else:
-        assert explanation.media is not None
-        save_png(files["overlay"], explanation.overlay(picture(explanation.media, MAX_SIDE)))
-        save_png(files["panel"], explanation.panel())
-    explanation.save(files["explanation"])
-    return {name: str(path) for name, path in files.items()}
-
-
-def _facts(explanation: Explanation) -> dict[str, Any]:
-    trust, check, settings = explanation.trust, explanation.check, explanation.record.settings
-    excerpt = explanation.excerpt
-    return {
-        "target": _target_facts(explanation.target),
-        "score": explanation.score,
-        "evals": explanation.evals,
-        "stop_reason": explanation.stop_reason,
-        "trust": None if trust is None else {"mean": trust[0], "std": trust[1]},
-        "check": None
-        if check is None
-        else {"initial": check.initial, "refined": check.refined, "chosen": check.chosen},
-        "method": settings.method,
-        "max_evals": settings.max_evals,
-        "seed": settings.seed,
-        "clip": None
-        if excerpt is None
-        else {"seconds": excerpt.seconds, "fps": excerpt.fps, "shown_frames": explanation.shown_frames().tolist()},
-    }
-
-
-def _target_facts(target: Any) -> dict[str, Any]:
-    return {"index": target.index, "label": target.label, "against": target.against}
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,77 @@
+"""What the commands write and print."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from borex.errors import FileError
+from borex.explanation import Explanation
+from borex.media.write import picture, save_png
+
+MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
+
+
+def check_writable(folder: Path) -> None:
+    """Raises FileError where nothing can be written, before any evaluation is spent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(
+            f"cannot write to the folder {folder}: {error.strerror}. Choose another one with --out"
+        ) from error
+
+
+def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
+    """Writes the pictures and the explanation; the paths by what they are."""
+    is_clip = explanation.saliency.ndim == 3
+    files = {
+        "overlay": folder / f"{stem}_overlay.{'mp4' if is_clip else 'png'}",
+        "strip" if is_clip else "panel": folder / f"{stem}_{'strip' if is_clip else 'panel'}.png",
+        "explanation": folder / f"{stem}.npz",
+    }
+    if is_clip:
+        explanation.save(files["overlay"])
+        explanation.save(files["strip"])
+    else:
+        assert explanation.media is not None
+        save_png(files["overlay"], explanation.overlay(picture(explanation.media, MAX_SIDE)))
+        save_png(files["panel"], explanation.panel())
+    explanation.save(files["explanation"])
+    return {name: str(path) for name, path in files.items()}
+
+
+def facts(explanation: Explanation) -> dict[str, Any]:
+    """What `--json` says of a refinement."""
+    trust, check, settings = explanation.trust, explanation.check, explanation.record.settings
+    excerpt = explanation.excerpt
+    return {
+        "target": target_facts(explanation.target),
+        "score": explanation.score,
+        "evals": explanation.evals,
+        "stop_reason": explanation.stop_reason,
+        "trust": None if trust is None else {"mean": trust[0], "std": trust[1]},
+        "check": None
+        if check is None
+        else {"initial": check.initial, "refined": check.refined, "chosen": check.chosen},
+        "method": settings.method,
+        "max_evals": settings.max_evals,
+        "seed": settings.seed,
+        "clip": None
+        if excerpt is None
+        else {"seconds": excerpt.seconds, "fps": excerpt.fps, "shown_frames": explanation.shown_frames().tolist()},
+    }
+
+
+def target_facts(target: Any) -> dict[str, Any]:
+    """What `--json` says of a target."""
+    return {"index": target.index, "label": target.label, "against": target.against}
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
