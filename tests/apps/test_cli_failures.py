@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import borex
-from borex.apps import commands
+from borex.apps import commands, outputs
 from borex.apps.cli import main
 from borex.errors import ModelError
 from borex.media.read import read_image
@@ -77,7 +77,7 @@ def test_a_folder_that_is_read_only_is_found_before_the_model_is_asked(
         raise PermissionError(13, "Permission denied")
 
     asked: list[Any] = []
-    monkeypatch.setattr(commands.tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(outputs.tempfile, "TemporaryFile", refused)
     monkeypatch.setattr(commands, "refine", lambda *a, **k: asked.append(a))
     line = failure(capsys, 2, "refine", "photo.png", "--out", "locked")
     assert "cannot write to the folder locked: Permission denied. Choose another one with --out" in line
