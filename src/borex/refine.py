@@ -31,6 +31,7 @@ def refine(
     baseline: Baseline = None,
     layout: str = "auto",
     output: Output = "auto",
+    grid: tuple[int, ...] | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Explanation:
@@ -51,7 +52,8 @@ def refine(
     "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function; None: the
     method's own (field: blur, paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
-    "auto": found, or an error. `seed`: same seed, same result.
+    "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
+    same seed, same result.
 
     Raises InputError and its kin before the model is asked where that is possible; an error midway, and
     Ctrl-C, carries the Refiner with everything observed so far as its `refiner`.
@@ -76,7 +78,7 @@ def refine(
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
-        "seed": seed,
+        "grid": grid, "seed": seed,
     }  # fmt: skip
     maker = initial if isinstance(initial, str) and initial in NAMES else None
     if isinstance(initial, str) and maker is None and not looks_like_file(initial):
