@@ -33,8 +33,6 @@ def per_frame(make: Callable[[np.ndarray], Any], clip: np.ndarray, *, frames: in
         values = np.asarray(made.detach().cpu() if hasattr(made, "detach") else made)
         if values.ndim != 2 or (maps and values.shape != maps[0].shape):
             before = f" and {maps[0].shape} before" if maps else ""
-            raise InputError(
-                f"the map of frame {at} has shape {values.shape}{before}; expected (h, w), all of one size"
-            )
+            raise InputError(f"the map of frame {at} has shape {values.shape}{before}; expected (h, w), all alike")
         maps.append(values)
     return np.stack(maps)
