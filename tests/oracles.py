@@ -17,13 +17,21 @@ def matern32(distance: float, length: float) -> float:
 
 
 class DenseField:
-    """The field by the book: one Gaussian over [u of every cell, d of every cell, beta, both intercepts], conditioned
-    on all answers at once (Rasmussen & Williams 2006, eq. A.6)."""
+    """The field by the book: one Gaussian over [u of every cell, d of every cell, e_k of every cell and baseline, beta,
+    the intercepts (of little seen with each baseline, of little hidden)], conditioned on all answers at once
+    (Rasmussen & Williams 2006, eq. A.6)."""
 
     def __init__(
-        self, field: Field, extent: tuple[int, ...], initial: np.ndarray | None, hyper: Hyperparameters
+        self,
+        field: Field,
+        extent: tuple[int, ...],
+        initial: np.ndarray | None,
+        hyper: Hyperparameters,
+        n_baselines: int = 1,
+        change: np.ndarray | None = None,
     ) -> None:
         grid = field.grid
+        self.n_baselines = k = n_baselines
         self.grid, self.hyper = grid, hyper
         self.n = n = int(np.prod(grid))
         cells = list(product(*map(range, grid)))
@@ -39,28 +47,47 @@ class DenseField:
                 short_part *= matern32((a[axis] - b[axis]) * step, lengths[axis])
                 long_part *= matern32((a[axis] - b[axis]) * step, long[axis])
             gram[i, j] = short_part + long_part
-        self.prior = np.zeros((2 * n + 3, 2 * n + 3))
+        if change is not None:
+            width = [max(float(value / change.mean()) ** 0.5, 0.05) for value in change.ravel()]
+            width = np.array(width) / np.sqrt(sum(value**2 for value in width) / n)
+            gram *= np.outer(width, width)
+        size = (2 + k) * n + 1 + k + 1
+        self.beta_at, self.intercepts_at = (2 + k) * n, (2 + k) * n + 1
+        self.prior = np.zeros((size, size))
         self.prior[:n, :n] = hyper.amplitude**2 * gram
         self.prior[n : 2 * n, n : 2 * n] = (hyper.contrast * hyper.amplitude) ** 2 * gram
         h = np.zeros(n)
         if initial is not None and np.ptp(initial) > 0:
             h = (initial.ravel() - initial.mean()) / initial.std()
-            self.prior[2 * n, 2 * n] = hyper.trust**2
-        self.prior[2 * n + 1, 2 * n + 1] = self.prior[2 * n + 2, 2 * n + 2] = WIDE**2
+            self.prior[self.beta_at, self.beta_at] = hyper.trust**2
+        if k > 1:  # parts that sum to nothing over the baselines, each of variance 1
+            together = (np.eye(k) - 1 / k) * k / (k - 1)
+            self.prior[2 * n : (2 + k) * n, 2 * n : (2 + k) * n] = np.kron(
+                together, (hyper.fills * hyper.amplitude) ** 2 * gram
+            )
+        for at in range(self.intercepts_at, size):
+            self.prior[at, at] = WIDE**2
         self.h = h
         # s = u + beta h as a matrix on the latent vector.
-        self.saliency = np.concatenate([np.eye(n), np.zeros((n, n)), h[:, None], np.zeros((n, 2))], axis=1)
+        self.saliency = np.zeros((n, size))
+        self.saliency[:, :n], self.saliency[:, self.beta_at] = np.eye(n), h
 
     def design(self, coverage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A row of the latent vector for each query, and the variance of its noise."""
-        rows, noise = [], []
-        for seen in coverage.reshape(len(coverage), self.n):
+        """A row of the latent vector for each query, hidden by the baselines two by two, and the variance of its
+        noise."""
+        rows, noise, n = [], [], self.n
+        for number, seen in enumerate(coverage.reshape(len(coverage), n)):
+            by = number // 2 % self.n_baselines
             hidden = seen.mean() > 0.5
             a = seen - 1 if hidden else seen  # c_hidden - (1 - seen) . s_hidden, or c_seen + seen . s_seen
             sign = 1.0 if hidden else -1.0
-            rows.append(np.concatenate([a, sign * a, [a @ self.h], [0.0, 1.0] if hidden else [1.0, 0.0]]))
+            row = np.zeros(len(self.prior))
+            row[:n], row[n : 2 * n], row[(2 + by) * n : (3 + by) * n] = a, sign * a, a
+            row[self.beta_at] = a @ self.h
+            row[-1 if hidden else self.intercepts_at + by] = 1.0
+            rows.append(row)
             noise.append(self.hyper.noise[int(hidden)] ** 2 + JITTER)
-        return np.array(rows).reshape(-1, 2 * self.n + 3), np.array(noise)
+        return np.array(rows).reshape(-1, len(self.prior)), np.array(noise)
 
     def given(self, coverage: np.ndarray, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Posterior mean and covariance of the latent vector, and the log evidence, of answers that are scaled."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import borex
-from borex import evidence, refiner, strategies
+from borex import check, evidence, strategies
 from borex.evaluation.benchmark import read_config
 from borex.evaluation.benchmark.methods import find_function
 from tests.test_rivals import task
@@ -78,11 +78,11 @@ def test_one_side_alone_is_shown(show: str, least: float, most: float) -> None:
 
 def known() -> tuple[int, int, int]:
     """Two names, one of them in a second module, too."""
-    return refiner.N_CHECK, importlib.import_module("borex.replay").N_CHECK, strategies.ROUND
+    return check.N_CHECK, importlib.import_module("borex.replay").N_CHECK, strategies.ROUND
 
 
 def fail_while_changed() -> None:
-    with changed({"refiner.N_CHECK": 3, "strategies.ROUND": 8}):
+    with changed({"check.N_CHECK": 3, "strategies.ROUND": 8}):
         assert known() == (3, 3, 8)
         raise ZeroDivisionError
 
@@ -91,7 +91,7 @@ def test_names_are_changed_where_they_were_imported_and_put_back(monkeypatch: py
     monkeypatch.delitem(sys.modules, "borex.replay", raising=False)  # first imported while they are changed
     with pytest.raises(ZeroDivisionError):
         fail_while_changed()
-    assert known() == (refiner.N_CHECK, refiner.N_CHECK, 20)
-    assert 2 * len(refiner.CHECK_SHARES) == refiner.N_CHECK
+    assert known() == (check.N_CHECK, check.N_CHECK, 20)
+    assert 2 * len(check.SHARES) == check.N_CHECK
     with pytest.raises(AttributeError), changed({"refiner.NO_SUCH_NAME": 1}):
         pass

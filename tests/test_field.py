@@ -11,13 +11,14 @@ from scipy.optimize import check_grad
 
 from borex.evidence import CENTRE, negative_log_density
 from borex.field import Field, Hyperparameters
+from borex.observations import Relations
 from borex.threads import one_thread
 from tests.oracles import DenseField
 
 SIZES = {"image": ((4, 5), (16, 35)), "clip": ((2, 3, 4), (6, 9, 20))}  # grid, extent: cells are no squares
 HYPER = {
-    "image": Hyperparameters(0.8, 0.6, (1.7,), (0.2, 0.35), 0.9),
-    "clip": Hyperparameters(0.8, 0.6, (0.9, 1.7), (0.2, 0.35), 0.9),
+    "image": Hyperparameters(0.8, 0.6, 0.4, (1.7,), (0.2, 0.35), 0.9),
+    "clip": Hyperparameters(0.8, 0.6, 0.4, (0.9, 1.7), (0.2, 0.35), 0.9),
 }
 EXACT = {"rtol": 0, "atol": 1e-8}
 
@@ -47,19 +48,32 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["flat", "initial"])
+@pytest.fixture(params=["flat", "initial", "two baselines", "three baselines"])
 def both(request: pytest.FixtureRequest, kind: str) -> tuple[Field, DenseField, np.ndarray, np.ndarray]:
     """A field that was told everything, in its own units of answers; the dense one; the queries and their answers."""
     grid, extent = SIZES[kind]
-    initial = initial_map(grid) if request.param == "initial" else None
+    initial = None if request.param == "flat" else initial_map(grid)
+    several = request.param.endswith("baselines")
+    k, change = (2 + (request.param[:3] == "thr"), change_map(grid)) if several else (1, None)
     coverage, values = queries(grid)
-    field = told(grid, extent, initial, HYPER[kind], coverage, values)
-    return field, DenseField(field, extent, initial, HYPER[kind]), coverage, values
+    field = told(grid, extent, initial, HYPER[kind], coverage, values, k, change)
+    return field, DenseField(field, extent, initial, HYPER[kind], k, change), coverage, values
 
 
-def told(grid, extent, initial, hyper, coverage, values) -> Field:
-    field = Field(grid, extent, initial)
-    field.observe(coverage, values)
+def change_map(grid: tuple[int, ...]) -> np.ndarray:
+    """How much the baselines change each cell: in one of them nothing."""
+    change = np.random.default_rng(8).gamma(1.0, size=grid) * 30
+    change[(0,) * len(grid)] = 0.0
+    return change
+
+
+def fills(n: int, n_baselines: int) -> np.ndarray:
+    return np.arange(n) // 2 % n_baselines
+
+
+def told(grid, extent, initial, hyper, coverage, values, n_baselines: int = 1, change=None) -> Field:
+    field = Field(grid, extent, initial, n_baselines=n_baselines, change=change)
+    field.observe(coverage, values, fills(len(values), n_baselines))
     field.fit()  # settles centre and unit of the answers
     return field.with_hyperparameters(**vars(hyper))
 
@@ -90,7 +104,7 @@ def test_the_posterior_is_the_dense_one(both) -> None:
 def test_trust_is_the_posterior_of_beta(both) -> None:
     field, dense, coverage, values = both
     mean, covariance, _ = dense.given(coverage, scaled(values))
-    at = 2 * dense.n
+    at = dense.beta_at
     if not dense.h.any():
         assert field.trust() is None
     else:
@@ -103,8 +117,9 @@ def test_predictions_are_the_dense_ones(both) -> None:
     new, _ = queries(field.grid, 9, seed=1)
     mean, covariance, _ = dense.given(coverage, scaled(values))
     rows, noise = dense.design(new)
+    hidden_by = fills(len(new), dense.n_baselines)
     expected = rows @ mean * values.std() + values.mean(), np.sqrt(np.diag(rows @ covariance @ rows.T) + noise)
-    found = field.predict(new)
+    found = field.predict(new, hidden_by)
     np.testing.assert_allclose(found[0], expected[0], **EXACT)
     # The field's jitter is part of what was told, not of what is predicted.
     np.testing.assert_allclose(found[1] ** 2, (expected[1] * values.std()) ** 2, rtol=0, atol=1e-7)
@@ -128,7 +143,7 @@ def test_one_by_one_is_all_at_once(kind: str) -> None:
     coverage, values = queries(grid)
     at_once = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
     field = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
-    field._rows, field._hidden, field._values = field._rows[:0], field._hidden[:0], field._values[:0]
+    field._asked, field._values = field._asked[:0], field._values[:0]
     for part in np.array_split(np.arange(len(values)), [1, 2, 7]):
         field.observe(coverage[part], values[part])
         field.mean()
@@ -154,7 +169,7 @@ def test_variance_never_grows(kind: str) -> None:
     field = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
     unit = values.std()
     before = np.sqrt(field._prior_variance()).reshape(grid) * unit
-    field._rows, field._hidden, field._values = field._rows[:0], field._hidden[:0], field._values[:0]
+    field._asked, field._values = field._asked[:0], field._values[:0]
     for i in range(len(values)):
         field.observe(coverage[i : i + 1], values[i : i + 1])
         after = field.std()
@@ -177,14 +192,17 @@ def test_a_transposed_input_has_a_transposed_posterior(kind: str) -> None:
     assert np.ptp(a.mean()) > 0.01
 
 
-@pytest.mark.parametrize("shift", [(0, 0, 0, 0), (0.5, -0.3, -1, 0.7), (-1, 0.5, 1, -2)])
-def test_the_gradient_of_the_evidence(shift: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("n_baselines", [1, 2])
+@pytest.mark.parametrize("shift", [(0, 0, 0, 0, 0), (0.5, -0.3, -1, 0.7, 0.9), (-1, 0.5, 1, -2, -0.5)])
+def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int) -> None:
     grid, extent = SIZES["image"]
     coverage, values = queries(grid)
-    field = told(grid, extent, None, HYPER["image"], coverage, values)
-    gram = field._rows @ field._applied(HYPER["image"].lengths, field._rows).T
-    same = field._hidden[:, None] == field._hidden[None, :]
-    given = gram, gram * np.where(same, 1.0, -1.0), np.where(same, 25.0, 0.0), field._hidden, scaled(values)
+    field = told(grid, extent, None, HYPER["image"], coverage, values, n_baselines)
+    asked = field._asked
+    how = Relations.of(asked, asked, n_baselines)
+    gram = asked.rows @ field._applied(HYPER["image"].lengths, asked.rows).T
+    parts = gram, gram * how.ends, gram * how.fills if n_baselines > 1 else None
+    given = parts, 25.0 * how.group, asked.hidden, scaled(values)
     theta = CENTRE + shift
     away = check_grad(
         lambda t: negative_log_density(t, *given)[0], lambda t: negative_log_density(t, *given)[1], theta, epsilon=1e-6
@@ -249,3 +267,26 @@ def test_no_answers_give_the_prior(kind: str) -> None:
     assert not field.mean().any()
     assert np.ptp(field.std()) < 1e-12
     assert field.std().min() > 0
+
+
+def test_what_no_baseline_changes_is_hardly_salient(kind: str) -> None:
+    """The prior of a cell is narrow where hiding it changes nothing; without a word on that all cells are alike."""
+    grid, extent = SIZES[kind]
+    change = change_map(grid)
+    std = Field(grid, extent, change=change).std()
+    assert std.ravel()[0] == std.min() < 0.1 * std.max()
+    # Twice the change, at any scale, is the same field.
+    np.testing.assert_allclose(Field(grid, extent, change=2e3 * change).std(), std, **EXACT)
+    assert np.ptp(Field(grid, extent, change=np.zeros(grid)).std()) < 1e-12
+
+
+def test_the_answer_to_hidden_nothing_is_the_same_whatever_would_hide(kind: str) -> None:
+    """The whole input ties the baselines' answers together, all hidden does not."""
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    field = told(grid, extent, None, HYPER[kind], coverage, values, 2)
+    ends = np.stack([np.ones(grid), np.ones(grid), np.zeros(grid), np.zeros(grid)])
+    mean, std = field.predict(ends, np.array([0, 1, 0, 1]))
+    assert mean[0] == pytest.approx(mean[1], abs=1e-9)
+    assert std[0] == pytest.approx(std[1], abs=1e-9)
+    assert abs(mean[2] - mean[3]) > 0.01

@@ -12,6 +12,7 @@ from borex.errors import (
     TargetError,
 )
 from borex.explanation import Explanation
+from borex.many import Refined, refine_many
 from borex.refine import refine
 from borex.refiner import Refiner
 
@@ -27,8 +28,10 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ModelOutputError",
+    "Refined",
     "Refiner",
     "TargetError",
     "__version__",
     "refine",
+    "refine_many",
 ]

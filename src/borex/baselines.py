@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from borex.errors import InputError
+from borex.masks import cell_means
 
-Baseline = str | float | np.ndarray | Callable[[np.ndarray], np.ndarray] | None
+Baseline = str | float | np.ndarray | Callable[[np.ndarray], np.ndarray] | tuple[Any, ...] | None
 NAMES = ("blur", "mean", "black", "frozen")
 
 # A box this wide, as a share of the shorter side of the picture, leaves colour and light and takes the shapes
@@ -54,6 +55,65 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
         limits = np.iinfo(media.dtype)
         value = np.rint(value).clip(limits.min, limits.max)
     return value.astype(media.dtype)
+
+
+def baselines_of(
+    baseline: Baseline, media: np.ndarray, mean: np.ndarray | None = None
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The baselines `(k, *extent, channels)` in the media's dtype, and their numbers in the order in which they hide.
+
+    `baseline`: a tuple of what `baseline_of` takes, whose entries hide in turn, a repeated one more often; or one of
+    it. A tuple of numbers alone is a colour, one baseline. Raises what `baseline_of` raises.
+    """
+    several = isinstance(baseline, tuple) and baseline and not _is_colour(baseline)
+    found: list[np.ndarray] = []
+    turn = []
+    for part in baseline if several and isinstance(baseline, tuple) else (baseline,):
+        values = baseline_of(part, media, mean)
+        known = [number for number, other in enumerate(found) if np.array_equal(values, other)]
+        turn.append(known[0] if known else len(found))
+        found += [] if known else [values]
+    return np.stack(found), tuple(turn)
+
+
+def change_of(media: np.ndarray, baselines: np.ndarray) -> np.ndarray:
+    """How much the baselines `(k, *extent, channels)` change each pixel of the media `(*extent, channels)`: float32
+    `(*extent,)`, ≥ 0, the root of the mean square over channels and over baselines, each in units of its own mean."""
+    total = np.zeros(media.shape[:-1], dtype=np.float64)
+    for baseline in baselines:
+        square = ((media.astype(np.float32) - baseline) ** 2).mean(axis=-1, dtype=np.float64)
+        total += square / max(square.mean(), np.finfo(np.float64).tiny)
+    return np.sqrt(total / len(baselines)).astype(np.float32)
+
+
+def cells_of_change(change: np.ndarray, extent: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarray:
+    """Root mean squares `(*grid)` over cells of a change of pixels `(*extent,)`, or of cells `(*grid)` as it is; raises
+    InputError for anything else."""
+    change = np.asarray(change)
+    fits = change.shape in (extent, grid) and change.dtype.kind in "iuf"
+    if not fits or not (np.isfinite(change) & (change >= 0)).all():
+        raise InputError(
+            f"change is {change.dtype} of shape {change.shape}; expected numbers of at least 0, one for each pixel "
+            f"{extent} or cell {grid}: how much the baselines change it (borex.baselines.change_of)"
+        )
+    if change.shape == grid:
+        return change.astype(np.float64)
+    return np.sqrt(cell_means(change.astype(np.float64)[None] ** 2, grid)[0])
+
+
+def checked_fills(fills: Any, n: int, n_baselines: int) -> np.ndarray:
+    """Which of the baselines hides in each of `n` masks, `(n,)`; raises InputError where that is not what was given."""
+    fills = np.asarray(fills)
+    if fills.shape != (n,) or fills.dtype.kind not in "iu" or not ((fills >= 0) & (fills < n_baselines)).all():
+        raise InputError(
+            f"told fills {fills.dtype} of shape {fills.shape}; expected {n} whole numbers from 0 to {n_baselines - 1}: "
+            "which baseline hides in each mask"
+        )
+    return fills
+
+
+def _is_colour(parts: tuple[Any, ...]) -> bool:
+    return all(np.ndim(part) == 0 and not isinstance(part, str) and not callable(part) for part in parts)
 
 
 def _named(name: str, media: np.ndarray, mean: np.ndarray | None) -> np.ndarray:

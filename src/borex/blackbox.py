@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from borex.errors import InputError, ModelError, ModelOutputError
+from borex.errors import BorexError, InputError, ModelError, ModelOutputError
 from borex.masks import masked
 
 Output = Literal["auto", "probabilities", "logits"]
@@ -16,6 +17,25 @@ OUTPUTS = ("auto", "probabilities", "logits")
 
 # Composing more than this many bytes at a time would make memory grow with the media; a batch is cut instead.
 MAX_BATCH_BYTES = 64 * 2**20
+
+
+class Device(Protocol):
+    """A model's scores in two steps, which an adapter's `Model.scores` may offer: masked copies are then made where the
+    model runs, preprocessed, and nothing but masks goes there and scores come back. The numbers are those of `scores`.
+    """
+
+    def __call__(self, batch: np.ndarray) -> Any: ...
+
+    def load(self, media: np.ndarray, baselines: np.ndarray) -> Callable[..., Any]:
+        """Brings `media` `(*extent, channels)` and `baselines` `(k, *extent, channels)` to the device, once. Returns a
+        function `(masks, fills=None)` to the copies that `run` takes: `masks` `(n, *extent)`, an array or CellMasks;
+        `fills`: integers `(n,)`, which baseline hides in each, None: the first."""
+        ...
+
+    def run(self, parts: Sequence[Any]) -> Any:
+        """The scores `(n, classes)` of all copies in `parts`, in order, in one call of the model; each part is what a
+        function of `load` returned."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -124,40 +144,77 @@ def find_output(scores: np.ndarray) -> Output:
     )
 
 
+def load(model: Model, media: np.ndarray, baselines: np.ndarray) -> Callable[..., Any]:
+    """A function from masks to masked copies, as `Device.load` says, for any model."""
+    if hasattr(model.scores, "load"):
+        return model.scores.load(media, baselines)
+
+    def compose(masks: Any, fills: np.ndarray | None = None) -> np.ndarray:
+        return masked(media, baselines[0] if fills is None else baselines[fills], masks)
+
+    return compose
+
+
+def run(model: Model, parts: Sequence[Any]) -> Any:
+    """What the model answers to all copies in `parts`, as `Device.run` says, for any model."""
+    if hasattr(model.scores, "run"):
+        return model.scores.run(parts)
+    return model.scores(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+
 class Asker:
     """Asks a model about masked copies of one input: composes them in chunks, counts them, checks the answers."""
 
-    def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: int = 32) -> None:
-        """`media`, `baseline`: `(*extent, channels)` of one dtype. `batch_size`: inputs in one call of the model."""
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise InputError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
+    def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: Any = 32) -> None:
+        """`media`: `(*extent, channels)`. `baseline`: the same, or `(k, *extent, channels)` where several hide in turn;
+        of one dtype. `batch_size`: inputs in one call of the model, or "auto"; or the `Batches` of several inputs."""
+        from borex.batches import Batches
+
         self.model, self.media, self.baseline = model, media, baseline
-        bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
-        self.chunk = min(batch_size, bounded, model.max_batch or batch_size)
+        self.batches = batch_size if isinstance(batch_size, Batches) else Batches(model, batch_size)
+        try:
+            self.compose = load(model, media, baseline if baseline.ndim > media.ndim else baseline[None])
+        except BorexError:
+            raise
+        except Exception as error:
+            raise ModelError(f"the model could not take the media in: {type(error).__name__}: {error}") from error
+        self._bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
         self.evals = 0
 
-    def __call__(self, masks: Any) -> np.ndarray:
+    @property
+    def chunk(self) -> int:
+        """How many copies go to the model at a time."""
+        return min(self.batches.size, self._bounded)
+
+    def part(self, masks: Any, start: int, stop: int, fills: np.ndarray | None = None) -> Any:
+        """The masked copies of `masks` from `start` to `stop`, as the model takes them."""
+        some = masks.part(start, stop) if hasattr(masks, "part") else masks[start:stop]
+        return self.compose(some) if fills is None else self.compose(some, fills[start:stop])
+
+    def _parts(self, *what: Any) -> list[Any]:
+        return [self.part(*what)]
+
+    def __call__(self, masks: Any, fills: np.ndarray | None = None) -> np.ndarray:
         """Scores `(n, classes)` of the media seen through masks `(n, *extent)`, 1 = kept: an array, or what gives one
-        for a slice.
+        for a slice. `fills`: integers `(n,)`, the baseline that hides in each; None: the first.
 
         Raises ModelError with the number of the failing mask; `answered` on it holds the scores of those before.
         """
+        from borex.batches import OutOfMemory
+
         answers: list[np.ndarray] = []
-        for start in range(0, len(masks), self.chunk):
-            batch = masked(self.media, self.baseline, masks[start : start + self.chunk])
+        start = 0
+        while start < len(masks):
+            stop = min(start + self.chunk, len(masks))
+            compose = partial(self._parts, masks, start, stop, fills)
             try:
-                try:
-                    answer = self.model.scores(batch)
-                except InputError:  # an adapter's word on what it was given, not the model's failure
-                    raise
-                except Exception as error:
-                    raise ModelError(
-                        f"the model failed on the batch that starts at mask {self.evals} "
-                        f"(shape {batch.shape}, {batch.dtype}): {type(error).__name__}: {error}"
-                    ) from error
-                answers.append(checked_scores(answer, len(batch), self.evals))
+                scores = self.batches(compose, stop - start, self.evals)
+            except OutOfMemory:
+                continue
             except ModelError as error:
                 error.answered = np.concatenate(answers) if answers else None  # type: ignore[attr-defined]
                 raise
-            self.evals += len(batch)
+            answers.append(scores)
+            self.evals += stop - start
+            start = stop
         return np.concatenate(answers)

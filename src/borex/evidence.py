@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from borex.observations import Relations
+
 if TYPE_CHECKING:
     from borex.field import Field, Hyperparameters
 
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
 MAX_ANSWERS = 128
 RUNG = 1.4  # between neighbouring length scales
 LENGTH, LENGTH_SPREAD = 3.0, 0.7  # cells; median and log-std of the prior of a length scale
-# Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden): median and log-std.
-CENTRE = np.log([1.0, 0.5, 0.3, 0.3])
-SPREAD = np.array([1.0, 0.7, 1.0, 1.0])
+# Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden, part of the baselines):
+# median and log-std.
+CENTRE = np.log([1.0, 0.5, 0.3, 0.3, 0.3])
+SPREAD = np.array([1.0, 0.7, 1.0, 1.0, 1.0])
 # Less noise than this is not believed of a linear model: the answers would be interpolated, and the map fall to pieces.
-BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-2.5, 1.0), (-2.5, 1.0)]
+BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-2.5, 1.0), (-2.5, 1.0), (-3.0, 0.0)]
 TRUST = 3.0  # std of what beta times the initial map explains, in standard deviations of the answers: wide
 
 
@@ -31,19 +34,18 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
     from borex.field import WIDE, Hyperparameters
 
     chosen = np.linspace(0, len(field) - 1, min(len(field), MAX_ANSWERS)).astype(int)
-    rows, hidden, values = field._rows[chosen], field._hidden[chosen], field._scaled()[chosen]
-    same = hidden[:, None] == hidden[None, :]
-    fixed = np.where(same, WIDE**2, 0.0)
+    asked, values = field._asked[chosen], field._scaled()[chosen]
+    how = Relations.of(asked, asked, field._n_baselines)
+    rows, fixed = asked.rows, WIDE**2 * how.group
     trust = TRUST
     if field._h is not None and len(rows):
         explained = rows @ field._h
         trust = TRUST / max(float(explained.std()), 1e-9)
         fixed += trust**2 * np.outer(explained, explained)
-    contrast_sign = np.where(same, 1.0, -1.0)
 
     lengths = (LENGTH,) * (len(field.grid) - 1) if start is None else start.lengths
     if not len(rows):
-        return Hyperparameters(1.0, 0.5, lengths, (0.3, 0.3), trust)
+        return Hyperparameters(1.0, 0.5, 0.3, lengths, (0.3, 0.3), trust)
     tried: dict[tuple[float, ...], tuple[float, np.ndarray, float]] = {}
 
     def at(lengths: tuple[float, ...], guess: np.ndarray) -> tuple[float, np.ndarray, float]:
@@ -51,7 +53,7 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
         if key not in tried:
             gram = rows @ field._applied(lengths, rows).T
             unit = max(float(np.diag(gram).mean()), 1e-12)
-            found, cost = _minimise(guess, gram / unit, contrast_sign, fixed, hidden, values)
+            found, cost = _minimise(guess, gram / unit, how, fixed, asked.hidden, values)
             cost += 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2
             tried[key] = cost, found, unit
         return tried[key]
@@ -65,44 +67,51 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
                 if there[0] >= best[0] - 1e-6 or not 0.5 <= longer[axis] <= 16:
                     break
                 best, lengths = there, longer
-    amplitude, contrast, *noise = np.exp(best[1])
-    return Hyperparameters(
-        float(amplitude / np.sqrt(best[2])), float(contrast), lengths, (float(noise[0]), float(noise[1])), float(trust)
-    )
+    amplitude, contrast, seen, hid, fills = map(float, np.exp(best[1]))
+    return Hyperparameters(amplitude / float(np.sqrt(best[2])), contrast, fills, lengths, (seen, hid), float(trust))
 
 
 def _minimise(
-    guess: np.ndarray, gram: np.ndarray, sign: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
+    guess: np.ndarray, gram: np.ndarray, how: Relations, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, float]:
     from scipy.optimize import minimize
 
-    signed = gram * sign
+    parts = (gram, gram * how.ends, gram * how.fills if how.fills.any() else None)
 
     def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        return negative_log_density(theta, gram, signed, fixed, hidden, values)
+        return negative_log_density(theta, parts, fixed, hidden, values)
 
     found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": 8})
     return np.asarray(found.x), float(found.fun)
 
 
 def negative_log_density(
-    theta: np.ndarray, gram: np.ndarray, signed: np.ndarray, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
+    theta: np.ndarray,
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+    fixed: np.ndarray,
+    hidden: np.ndarray,
+    values: np.ndarray,
 ) -> tuple[float, np.ndarray]:
     """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise
-    of little hidden), up to a constant; and its gradient. `gram`: covariances at unit amplitude; `signed`: the same,
-    negative between the two ends; `fixed`: what no hyperparameter changes; all symmetric."""
+    of little hidden, part of the baselines), up to a constant; and its gradient. `parts`: covariances at unit
+    amplitude of `u`, of `d` and, where several baselines hide, of `e_k`; `fixed`: what no hyperparameter changes; all
+    symmetric."""
     from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-    amplitude, contrast, seen, hid = np.exp(2 * theta)
-    second = (amplitude * contrast) * signed
+    amplitude, contrast, seen, hid, fills = np.exp(2 * theta)
+    gram, by_end, by_fill = parts
+    second = (amplitude * contrast) * by_end
     varying = amplitude * gram + second
+    third = None if by_fill is None else (amplitude * fills) * by_fill
+    if third is not None:
+        varying += third
     noise = np.where(hidden, hid, seen)
     covariance = varying + fixed
     covariance.flat[:: len(values) + 1] += noise + 1e-9
     # The transpose of a symmetric matrix is itself, in the order that LAPACK takes without a copy.
     chol, failed = dpotrf(covariance.T, lower=1, overwrite_a=1)
     if failed:
-        return 1e9, np.zeros(4)
+        return 1e9, np.zeros(5)
     log_det = np.log(np.diag(chol)).sum()
     weights, _ = dpotrs(chol, values, lower=1)
     inverse, _ = dpotri(chol, lower=1, overwrite_c=1)  # its lower triangle; the upper one is zero
@@ -115,5 +124,5 @@ def negative_log_density(
         return float(trace - weights @ (part @ weights))
 
     diagonal = (own - weights**2) * noise
-    slopes = np.array([slope(varying), slope(second), diagonal[~hidden].sum(), diagonal[hidden].sum()])
-    return float(value), slopes + away / SPREAD
+    slopes = [slope(varying), slope(second), diagonal[~hidden].sum(), diagonal[hidden].sum()]
+    return float(value), np.array([*slopes, 0.0 if third is None else slope(third)]) + away / SPREAD

@@ -35,16 +35,19 @@ class Check:
 @dataclass(frozen=True)
 class Record:
     """Everything that was asked and answered: the seen share of each cell `(n, *grid)`, the scores of every class
-    `(n, classes)`, the windows of `paper`, where the answers to the initial and to the refined map's side of the check
-    begin (-1: none), the initial map at the masks' extent."""
+    `(n, classes)`, which baseline hid `(n,)`, the windows of `paper`, where the answers to the initial and to the
+    refined map's side of the check begin (-1: none), the initial map at the masks' extent, how much the baselines
+    change each cell `(*grid)` (None: not known)."""
 
     settings: Settings
     coverage: np.ndarray
     scores: np.ndarray
+    fills: np.ndarray
     points: np.ndarray
     initial_at: int
     check_at: int
     initial: np.ndarray | None
+    change: np.ndarray | None
 
 
 @dataclass(frozen=True)

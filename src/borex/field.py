@@ -3,15 +3,16 @@
 A query shows the model a set of cells. It is described from the end that it is nearer to, the baseline (little is
 seen) or the whole input (little is hidden):
 
-    g(f(little seen))   = c_seen   + a . s_seen   + noise,     a: how much of each cell is seen
-    g(f(little hidden)) = c_hidden - a . s_hidden + noise,     a: how much of each cell is hidden
+    g(f(little seen))   = c_seen,k + a . (s - d + e_k) + noise,     a: how much of each cell is seen
+    g(f(little hidden)) = c_hidden - a . (s + d + e_k) + noise,     a: how much of each cell is hidden
 
-`s_seen = s - d` and `s_hidden = s + d` are two correlated fields; `s`, their mean, is the saliency. `s = beta h + u`,
-where `h` is the initial map, standardised, and `u`, `d` are zero-mean GPs. Their covariance is the sum of two products
-of Matérn 3/2 over the axes: one with length scales that the evidence chooses, one with long ones (with the first alone
-the map falls to pieces where the answers say little). `g` is the log-odds. Everything is Gaussian and closed: this is
-Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples are drawn by pathwise conditioning
-(Wilson et al. 2020, eq. 10).
+`s` is the saliency, `d` what sets the two ends apart, `e_k` what sets baseline `k` apart where several hide in turn
+(they sum to nothing over `k`). `s = beta h + u`, where `h` is the initial map, standardised, and `u`, `d`, `e_k` are
+zero-mean GPs. Their covariance is the sum of two products of Matérn 3/2 over the axes: one with length scales that the
+evidence chooses, one with long ones (with the first alone the map falls to pieces where the answers say little). It is
+scaled in each cell by how much the baselines change that cell: what hides nothing does nothing. `g` is the log-odds.
+Everything is Gaussian and closed: this is Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and
+samples are drawn by pathwise conditioning (Wilson et al. 2020, eq. 10).
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ import numpy as np
 
 from borex.cholesky import GrowingCholesky
 from borex.kernels import apply_product, axis_gram
+from borex.observations import Observations, Relations
 
 # The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
 LONG = 0.36
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
 WIDE = 5.0
+# Of how much a baseline changes a cell, over all cells: the prior of the saliency is as wide as this power of it, and
+# never below this share of the usual, for a baseline may hide little and yet all that counts.
+CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,14 @@ class Hyperparameters:
     """Of the field, for answers divided by their standard deviation.
 
     `amplitude`: std in a cell of each of the two parts of `u`, > 0. `contrast`: std of `d` over that of `u`, ≥ 0.
-    `lengths`: one length scale for each axis before the last two, in cells, then one for space, in sides of a square
-    with a cell's area. `noise`: std of the noise of (little seen, little hidden). `trust`: std of the prior of beta.
+    `fills`: the same of `e_k`; says nothing where one baseline hides always. `lengths`: one length scale for each axis
+    before the last two, in cells, then one for space, in sides of a square with a cell's area. `noise`: std of the
+    noise of (little seen, little hidden). `trust`: std of the prior of beta.
     """
 
     amplitude: float
     contrast: float
+    fills: float
     lengths: tuple[float, ...]
     noise: tuple[float, float]
     trust: float
@@ -48,9 +55,18 @@ class Hyperparameters:
 class Field:
     """The posterior of the saliency of every cell, given masked queries and what the model answered."""
 
-    def __init__(self, grid: tuple[int, ...], extent: tuple[int, ...], initial: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        grid: tuple[int, ...],
+        extent: tuple[int, ...],
+        initial: np.ndarray | None = None,
+        *,
+        n_baselines: int = 1,
+        change: np.ndarray | None = None,
+    ) -> None:
         """`grid`: cells on each axis. `extent`: pixels on each axis; only proportions count. `initial`: the initial
-        map's mean in each cell `(*grid,)`, any scale; None or constant: flat."""
+        map's mean in each cell `(*grid,)`, any scale; None or constant: flat. `n_baselines`: how many hide in turn.
+        `change`: how much they change each cell `(*grid,)`, any scale, ≥ 0; None or zero: every cell alike."""
         self.grid = grid
         self.n_cells = int(np.prod(grid))
         side = np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1])
@@ -62,13 +78,14 @@ class Field:
         ]
         shorter = min((n for n in extent[-2:] if n > 1), default=1)
         self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
+        self._n_baselines = n_baselines
+        self._scale = _scale(np.ones(self.n_cells) if change is None else np.asarray(change, dtype=np.float64).ravel())
         self._h: np.ndarray | None = None
         if initial is not None:
             h = np.asarray(initial, dtype=np.float64).ravel()
             if h.std() > 1e-12 * max(1.0, float(np.abs(h).max())):
                 self._h = (h - h.mean()) / h.std()
-        self._rows = np.empty((0, self.n_cells))  # a, signed
-        self._hidden = np.empty(0, dtype=bool)
+        self._asked = Observations.of(np.empty((0, *grid)))
         self._values = np.empty(0)
         self.hyperparameters: Hyperparameters | None = None
         self._forget()
@@ -78,13 +95,10 @@ class Field:
     def __len__(self) -> int:
         return len(self._values)
 
-    def observe(self, coverage: np.ndarray, values: np.ndarray) -> None:
+    def observe(self, coverage: np.ndarray, values: np.ndarray, fills: np.ndarray | None = None) -> None:
         """Adds queries: `coverage` `(n, *grid)`, the share of each cell that was seen, in [0, 1]; `values` `(n,)`, the
-        log-odds answered."""
-        seen = np.asarray(coverage, dtype=np.float64).reshape(len(values), -1)
-        hidden = seen.mean(axis=1) > 0.5
-        self._rows = np.concatenate([self._rows, np.where(hidden[:, None], seen - 1.0, seen)])
-        self._hidden = np.concatenate([self._hidden, hidden])
+        log-odds answered; `fills` `(n,)`, the number of the baseline that hid the rest; None: the first."""
+        self._asked += Observations.of(coverage, fills)
         self._values = np.concatenate([self._values, np.asarray(values, dtype=np.float64)])
 
     @property
@@ -125,7 +139,7 @@ class Field:
             return None
         self._solve()
         tau = self._hyper().trust
-        covariance = tau**2 * (self._rows @ self._h)
+        covariance = tau**2 * (self._asked.rows @ self._h)
         half = self._chol.forward(covariance)
         variance = max(tau**2 - float((half**2).sum()), 0.0)
         return float(covariance @ self._weights()) * self._unit, float(np.sqrt(variance)) * self._unit
@@ -134,34 +148,34 @@ class Field:
         """`n` draws `(n, *grid)` of the saliency from its posterior, in log-odds a cell."""
         self._solve()
         hyper = self._hyper()
-        drawn = np.zeros((2 * n, *self.grid))
+        k = self._n_baselines if self._n_baselines > 1 else 0
+        drawn = np.zeros(((2 + k) * n, *self.grid))
         for grams in (self._grams(hyper.lengths), self._long):
             factors = [np.linalg.cholesky(gram + 1e-9 * np.eye(len(gram))) for gram in grams]
             drawn += apply_product(factors, rng.standard_normal(drawn.shape))
-        saliency, contrast = hyper.amplitude * drawn.reshape(2, n, self.n_cells)
-        contrast *= hyper.contrast
+        saliency, contrast, *fills = hyper.amplitude * self._scale * drawn.reshape(2 + k, n, self.n_cells)
         if self._h is not None:
             saliency = saliency + hyper.trust * rng.standard_normal((n, 1)) * self._h
-        answers = saliency @ self._rows.T + (contrast @ self._rows.T) * self._sign()
-        answers += (WIDE * rng.standard_normal((n, 2)))[:, self._hidden.astype(int)]
-        answers += rng.standard_normal(answers.shape) * self._noise(hyper)
+        rows = self._asked.rows
+        answers = saliency @ rows.T + hyper.contrast * (contrast @ rows.T) * self._asked.sign
+        for number, own in enumerate(fills - np.mean(fills, axis=0) if k else []):
+            answers += np.sqrt(k / (k - 1)) * hyper.fills * (own @ rows.T) * (self._asked.fills == number)
+        answers += (WIDE * rng.standard_normal((n, 1 + self._n_baselines)))[:, self._asked.group]
+        answers += rng.standard_normal(answers.shape) * self._noise(hyper, self._asked)
         residual = self._scaled() - answers
         draws = saliency + self._chol.backward(self._chol.forward(residual.T)).T @ self._cross
         return draws.reshape(n, *self.grid) * self._unit
 
-    def predict(self, coverage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation `(n,)` of the answer, noise included, to queries `(n, *grid)`, in log-odds."""
+    def predict(self, coverage: np.ndarray, fills: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation `(n,)` of the answer, noise included, to queries `(n, *grid)`, in log-odds;
+        `fills` as in `observe`."""
         self._solve()
-        hyper = self._hyper()
-        other = self.with_hyperparameters()
-        other._rows, other._hidden, other._values = self._rows[:0], self._hidden[:0], self._values[:0]
-        other.observe(coverage, np.zeros(len(coverage)))
-        applied = other._applied(hyper.lengths, other._rows)
-        cross = self._covariance(hyper, self._rows, applied, self._hidden, other._hidden, other._rows)
-        own = other._covariance(hyper, other._rows, applied, other._hidden, other._hidden, other._rows)
-        half = self._chol.forward(cross)
-        variance = np.diag(own) + other._noise(hyper) ** 2 - (half**2).sum(axis=0)
-        mean = cross.T @ self._weights()
+        hyper, asked = self._hyper(), Observations.of(coverage, fills)
+        applied = self._applied(hyper.lengths, asked.rows)
+        half = self._chol.forward(self._covariance(hyper, self._asked, asked, applied))
+        own = np.diag(self._covariance(hyper, asked, asked, applied))
+        variance = own + self._noise(hyper, asked) ** 2 - (half**2).sum(axis=0)
+        mean = half.T @ self._half
         return mean * self._unit + self._centre, np.sqrt(np.maximum(variance, 0.0)) * self._unit
 
     def evidence(self) -> float:
@@ -210,11 +224,8 @@ class Field:
     def _scaled(self) -> np.ndarray:
         return (self._values - self._centre) / self._unit
 
-    def _sign(self) -> np.ndarray:
-        return np.where(self._hidden, 1.0, -1.0)
-
-    def _noise(self, hyper: Hyperparameters) -> np.ndarray:
-        return np.where(self._hidden, hyper.noise[1], hyper.noise[0])
+    def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
+        return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])
 
     def _grams(self, lengths: tuple[float, ...]) -> list[np.ndarray]:
         """The covariances of each axis for length scales of the early axes and of space."""
@@ -222,30 +233,24 @@ class Field:
 
     def _applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
         """`K a` for each of `rows` `(n, cells)`, at unit amplitude: `(n, cells)`."""
-        cubes = rows.reshape(len(rows), *self.grid)
+        cubes = (rows * self._scale).reshape(len(rows), *self.grid)
         both = apply_product(self._grams(lengths), cubes) + apply_product(self._long, cubes)
-        return both.reshape(len(rows), -1)
+        return both.reshape(rows.shape) * self._scale
 
     def _prior_variance(self) -> np.ndarray:
-        u = np.full(self.n_cells, 2 * self._hyper().amplitude ** 2)
+        u = 2 * (self._hyper().amplitude * self._scale) ** 2
         return u if self._h is None else u + (self._hyper().trust * self._h) ** 2
 
     def _covariance(
-        self,
-        hyper: Hyperparameters,
-        rows: np.ndarray,
-        applied: np.ndarray,
-        hidden: np.ndarray,
-        other_hidden: np.ndarray,
-        other_rows: np.ndarray,
+        self, hyper: Hyperparameters, one: Observations, other: Observations, applied: np.ndarray
     ) -> np.ndarray:
-        """Covariance without noise between observations with `rows` and others, of which `K a` is `applied`."""
-        same = hidden[:, None] == other_hidden[None, :]
-        contrast = hyper.contrast**2
-        covariance = hyper.amplitude**2 * (rows @ applied.T) * np.where(same, 1 + contrast, 1 - contrast)
-        covariance += np.where(same, WIDE**2, 0.0)
+        """Covariance without noise between the answers to `one` and to `other`, of which `K a` is `applied`."""
+        how = Relations.of(one, other, self._n_baselines)
+        covariance = hyper.amplitude**2 * (one.rows @ applied.T)
+        covariance *= 1 + hyper.contrast**2 * how.ends + hyper.fills**2 * how.fills
+        covariance += WIDE**2 * how.group
         if self._h is not None:
-            covariance += hyper.trust**2 * np.outer(rows @ self._h, other_rows @ self._h)
+            covariance += hyper.trust**2 * np.outer(one.rows @ self._h, other.rows @ self._h)
         return np.asarray(covariance)
 
     def _solve(self) -> None:
@@ -254,15 +259,15 @@ class Field:
         old, n = len(self._cross), len(self)
         if old == n:
             return
-        applied = self._applied(hyper.lengths, self._rows[old:])
-        rows, hidden = self._rows, self._hidden
-        columns = self._covariance(hyper, rows, applied, hidden, hidden[old:], rows[old:])
+        new = self._asked[old:]
+        applied = self._applied(hyper.lengths, new.rows)
+        columns = self._covariance(hyper, self._asked, new, applied)
         # The last columns' diagonal is the new observations' own variance.
-        columns[np.arange(old, n), np.arange(n - old)] += self._noise(hyper)[old:] ** 2 + 1e-9
+        columns[np.arange(old, n), np.arange(n - old)] += self._noise(hyper, new) ** 2 + 1e-9
         self._chol.append(columns)
         cross = hyper.amplitude**2 * applied
         if self._h is not None:
-            cross += hyper.trust**2 * np.outer(rows[old:] @ self._h, self._h)
+            cross += hyper.trust**2 * np.outer(new.rows @ self._h, self._h)
         self._cross = np.concatenate([self._cross, cross])
         self._half = self._chol.forward(self._scaled(), self._half)
         self._solved = None
@@ -271,3 +276,11 @@ class Field:
         if self._solved is None:
             self._solved = self._chol.backward(self._half)
         return self._solved
+
+
+def _scale(change: np.ndarray) -> np.ndarray:
+    """The prior width of the saliency in each cell `(cells,)`, of mean square 1, from how much baselines change it."""
+    if not change.max() > 0:
+        return np.ones(len(change))
+    width = np.maximum((change / change.mean()) ** CHANGE_POWER, LEAST_CHANGE)
+    return np.asarray(width / np.sqrt((width**2).mean()))

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 
-def masked(media: np.ndarray, baseline: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def masked(media: np.ndarray, baseline: np.ndarray, masks: Any) -> np.ndarray:
     """Copies `(n, *extent, channels)` of the media as seen through masks `(n, *extent)`: `m media + (1 - m) baseline`.
 
-    `media`, `baseline`: `(*extent, channels)`, one dtype, which the copies keep; integer media is rounded.
+    `media`, `baseline`: `(*extent, channels)`, one dtype, which the copies keep; integer media is rounded. `baseline`
+    may be one for each mask, `(n, *extent, channels)`.
     `masks`: bool, or floats in [0, 1]; bool masks copy values and are exact.
     """
+    masks = np.asarray(masks)
     # A mask repeated for every channel runs over memory in order, which is several times as fast as broadcasting it.
     m = np.repeat(masks, media.shape[-1], axis=-1).reshape(len(masks), *media.shape)
     if masks.dtype == bool and media.dtype.itemsize == 1:
@@ -114,6 +116,10 @@ class CellMasks:
         if isinstance(key, (int, np.integer)):
             return spread(self.kept[key][None], self.extent)[0]
         return np.asarray(np.asarray(self)[key])
+
+    def part(self, start: int, stop: int) -> CellMasks:
+        """The masks from `start` to `stop`, still as cells."""
+        return CellMasks(self.kept[start:stop], self.extent)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return spread(self.kept, self.extent).astype(dtype or bool, copy=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from borex.baselines import Baseline, baseline_of
-from borex.blackbox import Asker, Output
+from borex.baselines import Baseline, baselines_of, change_of
+from borex.batches import Batches, BatchSize
+from borex.blackbox import Asker, Model, Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Excerpt, Explanation
 from borex.layout import to_channels_last, to_extent
@@ -17,6 +19,8 @@ from borex.targets import Target, TargetLike
 
 # An initial map that makes evaluations may spend this share of the budget, and no more than so many.
 INITIAL_SHARE, INITIAL_EVALS = 0.25, 100
+# What hides, unless the user says. A map made with one fill is poor under others; docs/method.md has the figures.
+USUAL: dict[str, Baseline] = {"field": ("blur", "blur", "mean"), "paper": "mean"}
 
 
 def refine(
@@ -27,7 +31,7 @@ def refine(
     target: TargetLike | Target = None,
     method: str = "field",
     max_evals: int = 200,
-    batch_size: int = 32,
+    batch_size: BatchSize = 32,
     baseline: Baseline = None,
     layout: str = "auto",
     output: Output = "auto",
@@ -48,9 +52,10 @@ def refine(
     made here, of any model, from a quarter of the budget (100 evaluations at most); None: flat.
     `target`: class index, label, a pair `(a, b)` for a against b, a function of the scores; None: the top class.
     `method`: "field" (ours) or "paper" (as published). `max_evals`: the budget in model inputs, all included.
-    `batch_size`: model inputs in one call; it does not change the result. `baseline`: what is seen where a mask hides:
-    "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function; None: the
-    method's own (field: blur, paper: mean).
+    `batch_size`: model inputs in one call; it does not change the result. "auto": larger for as long as that is faster,
+    smaller where memory is short. `baseline`: what is seen where a mask hides:
+    "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function, or a tuple of
+    these, which hide in turn; None: the method's own (field: blur twice, then mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
     same seed, same result.
@@ -58,11 +63,73 @@ def refine(
     Raises InputError and its kin before the model is asked where that is possible; an error midway, and
     Ctrl-C, carries the Refiner with everything observed so far as its `refiner`.
     """
+    from borex.models import as_model
+
+    box = None if model is None else as_model(model, output=output)
+    job = prepared(
+        box, media, initial, target=target, method=method, max_evals=max_evals, batch_size=batch_size,
+        baseline=baseline, layout=layout, output=output, grid=grid, seed=seed,
+    )  # fmt: skip
+    with _bar(progress, max_evals) as bar:
+        try:
+            job.begin(bar)
+            while len(masks := job.refiner.ask()):
+                fills = job.refiner.fills
+                job.refiner.tell(masks, _answers(job.refiner, job.asker, masks, bar, fills), fills)
+        except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
+            error.refiner = job.refiner  # type: ignore[union-attr]
+            raise
+    return job.result()
+
+
+@dataclass
+class Job:
+    """A refinement in which everything was checked and nothing was asked yet.
+
+    `shown`: the media as it came, channels last. `given`: the initial map as it came; None: flat, or not made yet.
+    `excerpt`: which part of a recording the media is.
+    `make_initial`: of `borex.heatmaps.BLACK_BOX`, or None.
+    """
+
+    refiner: Refiner
+    asker: Asker
+    shown: np.ndarray
+    given: np.ndarray | None
+    excerpt: Excerpt | None
+    options: dict[str, Any]
+    make_initial: Any
+
+    def begin(self, bar: Any) -> None:
+        """Makes the initial map where it is made by asking."""
+        if self.make_initial is not None:
+            self.refiner = _from_answers(self.make_initial, self.refiner, self.asker, self.options, bar)
+
+    def result(self) -> Explanation:
+        """The explanation so far, at the media's own size."""
+        return self.refiner.result().at(self.shown, self.given, self.excerpt)
+
+
+def prepared(
+    box: Model | None,
+    media: Any,
+    initial: Any = None,
+    *,
+    target: TargetLike | Target,
+    method: str,
+    max_evals: int,
+    batch_size: BatchSize | Batches,
+    baseline: Baseline,
+    layout: str,
+    output: Output,
+    grid: tuple[int, ...] | None = None,
+    seed: int,
+) -> Job:
+    """The refinement of one input, as `refine` describes it; raises whatever can be known before the model is asked.
+    `box`: None for the embedded model that fits the media."""
     from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX, accepted, check_extras
     from borex.heatmaps.accept import looks_like_file
     from borex.models import as_model, embedded
 
-    box = None if model is None else as_model(model, output=output)
     shown, excerpt = _read(media, layout, None if box is None else box.extent)
     extent = shown.shape[:-1]
     box = as_model(embedded(len(extent)), output=output) if box is None else box
@@ -73,12 +140,11 @@ def refine(
     working = to_extent(shown, box.extent or extent)
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    usual = "mean" if method == "paper" else "blur"
-    hiding = baseline_of(usual if baseline is None else baseline, working, box.mean)
+    hiding, turn = baselines_of(USUAL[method] if baseline is None else baseline, working, box.mean)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
-        "grid": grid, "seed": seed,
+        "grid": grid, "seed": seed, "turn": turn, "change": change_of(working, hiding),
     }  # fmt: skip
     maker = initial if isinstance(initial, str) and initial in NAMES else None
     if isinstance(initial, str) and maker is None and not looks_like_file(initial):
@@ -94,26 +160,17 @@ def refine(
     elif initial is not None:
         given = accepted(initial, extent, channels=shown.shape[-1], target=target, labels=box.labels)
     refiner = Refiner(working.shape[:-1], given, **options)
-    with _bar(progress, max_evals) as bar:
-        try:
-            if maker in BLACK_BOX:
-                refiner = _from_answers(BLACK_BOX[maker], refiner, asker, options, bar)
-            while len(masks := refiner.ask()):
-                refiner.tell(masks, _answers(refiner, asker, masks, bar))
-        except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
-            error.refiner = refiner  # type: ignore[union-attr]
-            raise
-    return refiner.result().at(shown, given, excerpt)
+    return Job(refiner, asker, shown, given, excerpt, options, BLACK_BOX.get(maker or ""))
 
 
-def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any) -> np.ndarray:
+def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any, fills: np.ndarray | None = None) -> np.ndarray:
     """The scores under masks; where the model fails, the refiner is told what was answered before."""
     try:
-        scores = asker(masks)
+        scores = asker(masks, fills)
     except BorexError as error:
         answered = getattr(error, "answered", None)
         if answered is not None:
-            refiner.tell(masks[: len(answered)], answered)
+            refiner.tell(masks[: len(answered)], answered, None if fills is None else fills[: len(answered)])
         raise
     bar.update(len(masks))
     return scores

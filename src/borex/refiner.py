@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from borex.blackbox import OUTPUTS, Output, find_output
-from borex.errors import BudgetError, InputError
+from borex.baselines import cells_of_change, checked_fills
+from borex.blackbox import Output, find_output
+from borex.check import N_CHECK, compared, tops
+from borex.errors import InputError
 from borex.explanation import Check, Explanation, Record
 from borex.layout import checked_initial, resize
 from borex.masks import cell_means
-from borex.queries import top_share
-from borex.settings import METHODS, Settings
+from borex.settings import Settings
 from borex.strategies import FieldStrategy, PaperStrategy, Strategy
 from borex.targets import Target, TargetLike, check_target, find_target
 from borex.threads import one_thread
-
-CHECK_SHARES = np.array([0.05, 0.15, 0.4])  # of the pixels, at which the never-worse check compares two maps
-N_CHECK = 2 * len(CHECK_SHARES)  # evaluations of one side of the check: kept and hidden
-MIN_EVALS = 20
 
 
 class Refiner:
@@ -43,37 +39,27 @@ class Refiner:
         seed: int = 0,
         grid: tuple[int, ...] | None = None,
         tolerance: float | None = None,
+        turn: tuple[int, ...] = (0,),
+        change: np.ndarray | None = None,
     ) -> None:
         """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
         None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
         on each axis; None: 14 x 14, or 8 x 14 x 14. `tolerance`: stop when the ranking of the map changes by less in
-        two successive rounds (1 - Spearman's correlation); 0: only at the budget.
+        two successive rounds (1 - Spearman's correlation); 0: only at the budget. `turn`: the numbers of the
+        baselines, in the order in which they hide; `fills` says which one hides in each mask that was asked. `change`:
+        how much they change each pixel or cell, any scale: what is not changed is not salient; None: not known.
         Raises InputError (BudgetError for a budget that is too small) before anything is asked.
         """
-        try:
-            self.extent = tuple(operator.index(size) for size in extent)
-        except TypeError as error:
-            raise InputError(f"the extent is {extent!r}; expected whole numbers, (H, W) or (T, H, W)") from error
-        if len(self.extent) < 2 or min(self.extent) < 1 or int(np.prod(self.extent)) < 2:
-            raise InputError(f"the extent is {extent}; expected (H, W) or (T, H, W) with at least two pixels")
-        if method not in METHODS:
-            raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-        if output not in OUTPUTS:
-            raise InputError(f"output is {output!r}; expected one of {', '.join(map(repr, OUTPUTS))}")
-        if isinstance(max_evals, bool) or not isinstance(max_evals, (int, np.integer)) or max_evals < MIN_EVALS:
-            raise BudgetError(
-                f"max_evals is {max_evals!r}; expected a whole number, at least {MIN_EVALS}. 200 is usual"
-            )
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
         check_target(target, labels)
-        self.settings = Settings.of(self.extent, method, int(max_evals), output, int(seed), grid, tolerance)
+        self.settings = Settings.of(extent, method, max_evals, output, seed, grid, tolerance, turn)
+        self.extent = self.settings.extent
         self.labels = labels
         self.initial = None if initial is None else resize(checked_initial(initial, self.extent), self.extent)
         self._ranks_something = self.initial is not None and float(np.ptp(self.initial)) > 0
+        self._change = None if change is None else cells_of_change(change, self.extent, self.settings.grid)
         rng = np.random.default_rng(self.settings.seed)
         self._strategy: Strategy = (
-            FieldStrategy(self.settings, self.initial, rng)
+            FieldStrategy(self.settings, self.initial, self._change, rng)
             if method == "field"
             else PaperStrategy(self.settings, self.initial, rng)
         )
@@ -86,6 +72,8 @@ class Refiner:
         self.history: list[dict[str, float]] = []
         self.stop_reason: str | None = None
         self.output: Output = output
+        # Which baseline hides in each mask that was last asked, and in each that was told.
+        self.fills = self.told_fills = np.empty(0, dtype=int)
         self._asked: tuple[str, np.ndarray] = ("nothing", self.coverage)
         self._opened = False
         # Where the answers to the initial map's and to the refined map's side of the check begin; -1: not told yet.
@@ -102,13 +90,14 @@ class Refiner:
     def ask(self) -> Any:
         """The masks to show next, an array (or what `np.asarray` makes one) `(n, *extent)`, 1 = kept; empty when done.
 
-        Asking again without telling gives the same masks. The first is the untouched input, the second hides all.
+        Asking again without telling gives the same masks. The first is the untouched input, the second hides all. After
+        it, `fills` `(n,)` is the number of the baseline that hides in each: 0 unless there are several.
         """
         room = self.settings.max_evals - self.evals
         if self.stop_reason is None and not self._opened:
             opening = self._opening()
-            if 0 < len(opening) <= room:
-                return self._note_asked("opening", opening)
+            if 0 < len(opening[0]) <= room:
+                return self._note_asked("opening", *opening)
             self._opened = True
         if self.stop_reason is None and self._check_at < 0:
             reserve = N_CHECK if self._initial_at >= 0 else 0
@@ -116,29 +105,34 @@ class Refiner:
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
-                    return self._note_asked("round", masks)
+                    return self._note_asked("round", masks, self._in_turn(len(masks)))
             if 0 < reserve <= room:
-                return self._note_asked("check", self._tops(self._posterior()[0]))
+                return self._note_asked("check", tops(self._posterior()[0]), self._in_turn(N_CHECK))
         self.stop_reason = self.stop_reason or self._reason(room)
         return np.empty((0, *self.extent), dtype=bool)
 
-    def _note_asked(self, kind: str, masks: Any) -> Any:
+    def _note_asked(self, kind: str, masks: Any, fills: np.ndarray) -> Any:
         """Remembers what was asked, so that its answers are told from those to any other masks."""
         self._asked = kind, self._coverage(masks)
+        self.fills = fills
         return masks
 
-    def _opening(self) -> np.ndarray:
-        """The two ends, and the initial map's side of the check, which is data like any other."""
-        seen = self.coverage.reshape(len(self.coverage), int(np.prod(self.settings.grid)))
-        ends = [np.full((1, *self.extent), end) for end in (True, False) if not (seen == end).all(axis=1).any()]
-        tops = [self._tops(self.initial)] if self._ranks_something else []
-        return np.concatenate([*ends, *tops, np.empty((0, *self.extent), dtype=bool)])
+    def _in_turn(self, n: int) -> np.ndarray:
+        """The baselines of `n` masks: in turn for the first half, the same again for the second, its complements."""
+        return np.tile(np.resize(self.settings.turn, (n + 1) // 2), 2)[:n]
 
-    def _tops(self, heat_map: np.ndarray | None) -> np.ndarray:
-        """The top shares of a heat map, kept and then hidden."""
-        assert heat_map is not None
-        top = top_share(np.broadcast_to(heat_map, (len(CHECK_SHARES), *self.extent)), CHECK_SHARES)
-        return np.concatenate([top, ~top])
+    def _opening(self) -> tuple[np.ndarray, np.ndarray]:
+        """The whole input, all hidden by each baseline, and the initial map's side of the check, which is data like any
+        other; and their baselines."""
+        seen = self.coverage.reshape(len(self.coverage), int(np.prod(self.settings.grid)))
+        whole, blank = ((seen == end).all(axis=1) for end in (True, False))
+        unseen = np.setdiff1d(np.arange(self.settings.n_baselines), self.told_fills[blank])
+        masks = [np.full((int(not whole.any()), *self.extent), True), np.full((len(unseen), *self.extent), False)]
+        fills = [np.zeros(len(masks[0]), dtype=int), unseen]
+        if self._ranks_something:
+            masks.append(tops(np.asarray(self.initial)))
+            fills.append(self._in_turn(N_CHECK))
+        return np.concatenate(masks), np.concatenate(fills)
 
     def _settled(self) -> bool:
         if self._strategy.flat:
@@ -155,10 +149,11 @@ class Refiner:
 
     # --- tell
 
-    def tell(self, masks: Any, scores: Any) -> None:
+    def tell(self, masks: Any, scores: Any, fills: Any = None) -> None:
         """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
         or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
-        can use none but its own. Raises InputError, and forgets what it was told, where they do not fit."""
+        can use none but its own. `fills`: which baseline hid in each, `(n,)`; None: for masks that were asked, those
+        said with them, for others the first. Raises InputError, and forgets what it was told, where they do not fit."""
         try:
             masks = masks if hasattr(masks, "shape") else np.asarray(masks, dtype=np.float32)
             scores = np.asarray(scores, dtype=np.float64)
@@ -186,11 +181,15 @@ class Refiner:
             raise InputError(
                 "told masks with values outside [0, 1]; expected 1 where the input is kept, 0 where hidden"
             )
+        fills = None if fills is None else checked_fills(fills, len(masks), self.settings.n_baselines)
         self._find_target(coverage, scores)
         links, values = self._links(scores), self._values(scores)
 
         kind = self._asked[0] if np.array_equal(self._asked[1], coverage) else "other"
+        if fills is None:
+            fills = np.zeros(len(masks), dtype=int) if kind == "other" else self.fills
         first, self._asked = self.evals, ("nothing", coverage[:0])
+        self.told_fills = np.concatenate([self.told_fills, fills])
         self.coverage = np.concatenate([self.coverage, coverage])
         self._keep(scores)
         if kind == "check":
@@ -201,7 +200,7 @@ class Refiner:
             self._opened = True
             self._initial_at = self.evals - N_CHECK if self._ranks_something else -1
         with one_thread():
-            self._strategy.tell(coverage, links, values, first if kind == "round" else None)
+            self._strategy.tell(coverage, fills, links, values, first if kind == "round" else None)
             self._note()
 
     def _keep(self, scores: np.ndarray) -> None:
@@ -282,8 +281,8 @@ class Refiner:
             score=float("nan") if self.score is None else self.score, evals=self.evals,
             stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
-                replace(self.settings, output=self.output), self.coverage, self.scores, self._strategy.points(),
-                self._initial_at, self._check_at, self.initial,
+                replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
+                self._strategy.points(), self._initial_at, self._check_at, self.initial, self._change,
             ),
             labels=tuple(self.labels) if self.labels is not None else None,
         )  # fmt: skip
@@ -291,8 +290,4 @@ class Refiner:
     def _checked(self) -> Check | None:
         if self._check_at < 0:
             return None
-        half = len(CHECK_SHARES)
-        sides = [self._values(self.scores[at : at + N_CHECK]) for at in (self._initial_at, self._check_at)]
-        scores = [float((v[:half] - v[half:]).mean()) for v in sides]
-        chosen = "refined" if scores[1] >= scores[0] else "initial"
-        return Check(tuple(map(float, CHECK_SHARES)), scores[0], scores[1], chosen)
+        return compared(*(self._values(self.scores[at : at + N_CHECK]) for at in (self._initial_at, self._check_at)))

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from borex.check import N_CHECK
 from borex.explanation import Record
-from borex.refiner import N_CHECK, Refiner
+from borex.refiner import Refiner
 from borex.targets import Target, TargetLike
 
 
@@ -18,10 +19,10 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
     s = record.settings
     refiner = Refiner(
         s.extent, record.initial, target=target, method=s.method, max_evals=s.max_evals, output=s.output,
-        labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance,
+        labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance, turn=s.turn, change=record.change,
     )  # fmt: skip
     refiner._find_target(record.coverage, record.scores)
-    refiner.scores, refiner.coverage = record.scores, record.coverage
+    refiner.scores, refiner.coverage, refiner.told_fills = record.scores, record.coverage, record.fills
     at = np.arange(len(record.scores))
     same = refiner.target == explained and refiner.target.function is explained.function
     if record.check_at >= 0 and same:
@@ -29,5 +30,5 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
         refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
     refiner._opened = True
     values, links = refiner._values(record.scores), refiner._links(record.scores)
-    refiner._strategy.replay(record.coverage[at], links[at], values, record.points)
+    refiner._strategy.replay(record.coverage[at], record.fills[at], links[at], values, record.points)
     return refiner

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from borex.blackbox import Output
-from borex.errors import InputError
+import numpy as np
+
+from borex.blackbox import OUTPUTS, Output
+from borex.errors import BudgetError, InputError
 
 METHODS = ("field", "paper")
 SPACE_CELLS, TIME_CELLS = 14, 8
 TOLERANCE = 1e-3
+MIN_EVALS = 20
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Settings:
     seed: int
     grid: tuple[int, ...]
     tolerance: float
+    turn: tuple[int, ...] = (0,)
 
     @classmethod
     def of(
@@ -35,8 +40,27 @@ class Settings:
         seed: int,
         grid: tuple[int, ...] | None,
         tolerance: float | None,
+        turn: tuple[int, ...] = (0,),
     ) -> Settings:
-        """Settings with every default filled in; raises InputError for a grid or tolerance that does not fit."""
+        """Settings with every default filled in, as `Refiner` takes them; raises InputError for what does not fit,
+        BudgetError for a budget that is too small."""
+        try:
+            sizes = tuple(operator.index(size) for size in extent)
+        except TypeError as error:
+            raise InputError(f"the extent is {extent!r}; expected whole numbers, (H, W) or (T, H, W)") from error
+        if len(sizes) < 2 or min(sizes) < 1 or int(np.prod(sizes)) < 2:
+            raise InputError(f"the extent is {extent}; expected (H, W) or (T, H, W) with at least two pixels")
+        extent = sizes
+        if method not in METHODS:
+            raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+        if output not in OUTPUTS:
+            raise InputError(f"output is {output!r}; expected one of {', '.join(map(repr, OUTPUTS))}")
+        if not _whole(max_evals, MIN_EVALS):
+            raise BudgetError(
+                f"max_evals is {max_evals!r}; expected a whole number, at least {MIN_EVALS}. 200 is usual"
+            )
+        if not _whole(seed, 0):
+            raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
         usual = (TIME_CELLS,) * (len(extent) - 2) + (SPACE_CELLS, SPACE_CELLS)
         grid = tuple(min(n, size) for n, size in zip(usual, extent, strict=True)) if grid is None else tuple(grid)
         if len(grid) != len(extent) or any(not 1 <= n <= size for n, size in zip(grid, extent, strict=False)):
@@ -44,11 +68,31 @@ class Settings:
         tolerance = TOLERANCE if tolerance is None else float(tolerance)
         if not 0 <= tolerance < 1:
             raise InputError(f"tolerance is {tolerance}; expected at least 0 (never stop early) and below 1")
-        return cls(extent, cast(Any, method), max_evals, output, seed, grid, tolerance)
+        if not turn or not all(_whole(number, 0) for number in turn) or {*turn} != {*range(len({*turn}))}:
+            raise InputError(f"turn is {turn!r}; expected the numbers of the baselines, from 0, such as (0, 0, 1)")
+        if len(turn) > 1 and method == "paper":
+            raise InputError(f'{len(turn)} baselines hide in turn, but method="paper" hides with one; give one')
+        return cls(extent, cast(Any, method), int(max_evals), output, int(seed), grid, tolerance, tuple(map(int, turn)))
+
+    @property
+    def n_baselines(self) -> int:
+        """How many baselines hide."""
+        return max(self.turn) + 1
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Settings:
-        return cls(**{**stored, "extent": tuple(stored["extent"]), "grid": tuple(stored["grid"])})
+        return cls(
+            **{
+                **stored,
+                "extent": tuple(stored["extent"]),
+                "grid": tuple(stored["grid"]),
+                "turn": tuple(stored["turn"]),
+            }
+        )
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)

@@ -17,7 +17,7 @@ from borex.targets import Target
 
 FORMAT = 1
 ARRAYS = ("saliency", "std", "initial", "profile_std", "media")
-RECORDED = ("coverage", "scores", "points")
+RECORDED = ("coverage", "scores", "fills", "points", "change")
 
 
 def save_npz(path: Path, found: Explanation) -> None:
@@ -69,8 +69,8 @@ def load_npz(path: Any) -> Explanation:
 def _explanation(text: dict[str, Any], arrays: dict[str, np.ndarray]) -> Explanation:
     check, excerpt = text["check"], text["excerpt"]
     record = Record(
-        Settings.from_json(text["settings"]), arrays["coverage"], arrays["scores"], arrays["points"],
-        text["initial_at"], text["check_at"], arrays.get("record_initial"),
+        Settings.from_json(text["settings"]), arrays["coverage"], arrays["scores"], arrays["fills"], arrays["points"],
+        text["initial_at"], text["check_at"], arrays.get("record_initial"), arrays.get("change"),
     )  # fmt: skip
     return Explanation(
         saliency=arrays["saliency"], std=arrays["std"], initial=arrays["initial"],

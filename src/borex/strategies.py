@@ -20,7 +20,8 @@ BOX_SHARE = 0.3  # of the budget goes to Sobol boxes before the Thompson masks
 class Strategy(Protocol):
     """What the loop needs of a method. Masks have the extent; answers come as log-odds (`links`) and as scores.
 
-    `asked_at`: the number of the first of these evaluations where they answer the last `ask`; None for other masks.
+    `fills`: which baseline hid in each. `asked_at`: the number of the first of these evaluations where they answer the
+    last `ask`; None for other masks.
     """
 
     @property
@@ -28,7 +29,9 @@ class Strategy(Protocol):
 
     def ask(self, room: int) -> Any: ...
 
-    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None) -> None: ...
+    def tell(
+        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None
+    ) -> None: ...
 
     def note(self) -> dict[str, float] | None: ...
 
@@ -40,16 +43,20 @@ class Strategy(Protocol):
 
     def points(self) -> np.ndarray: ...
 
-    def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None: ...
+    def replay(
+        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
+    ) -> None: ...
 
 
 class FieldStrategy:
     """`method="field"`: Sobol boxes first, then Thompson masks, each kept and hidden."""
 
-    def __init__(self, settings: Settings, initial: np.ndarray | None, rng: np.random.Generator) -> None:
+    def __init__(
+        self, settings: Settings, initial: np.ndarray | None, change: np.ndarray | None, rng: np.random.Generator
+    ) -> None:
         self._settings, self._rng = settings, rng
         h = None if initial is None else cell_means(initial[None], settings.grid)[0]
-        self.field = Field(settings.grid, settings.extent, h)
+        self.field = Field(settings.grid, settings.extent, h, n_baselines=settings.n_baselines, change=change)
         self._boxes: SobolBoxes | None = None
         self._asked: CellMasks | None = None
         self._fitted_at = 0
@@ -62,11 +69,12 @@ class FieldStrategy:
 
     def ask(self, room: int) -> Any:
         if self._asked is None:
-            n = min(ROUND, room) // 2
+            n = min(ROUND, room)
             if n == 0:
                 return np.empty((0, *self._settings.extent), dtype=bool)
-            kept = self._box_cells(n) if self._wants_boxes() else self._thompson_cells(n)
-            self._asked = CellMasks(np.concatenate([kept, ~kept]), self._settings.extent)
+            half = (n + 1) // 2
+            kept = self._box_cells(half) if self._wants_boxes() else self._thompson_cells(half)
+            self._asked = CellMasks(np.concatenate([kept, ~kept])[:n], self._settings.extent)
         return self._asked
 
     def _wants_boxes(self) -> bool:
@@ -80,8 +88,10 @@ class FieldStrategy:
     def _thompson_cells(self, n: int) -> np.ndarray:
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
-    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None) -> None:
-        self.field.observe(coverage, links)
+    def tell(
+        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None
+    ) -> None:
+        self.field.observe(coverage, links, fills)
         self._asked = None
         if len(self.field) >= max(2 * ROUND, 2 * self._fitted_at):
             self.field.fit(again=True)
@@ -130,8 +140,10 @@ class FieldStrategy:
     def points(self) -> np.ndarray:
         return np.empty((0, 0))
 
-    def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None:
-        self.field.observe(coverage, links)
+    def replay(
+        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
+    ) -> None:
+        self.field.observe(coverage, links, fills)
 
 
 class PaperStrategy:
@@ -152,7 +164,9 @@ class PaperStrategy:
             return np.empty((0, *self._extent), dtype=bool)
         return self._windows.ask()
 
-    def tell(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None) -> None:
+    def tell(
+        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None
+    ) -> None:
         # Masks that are no windows (the untouched input, the check's) say nothing to a GP over windows.
         if asked_at is not None:
             self._windows.tell(values)
@@ -178,7 +192,9 @@ class PaperStrategy:
         numbers = np.array(self._asked_at).reshape(-1, 1)
         return np.concatenate([numbers, self._windows.windows, self._windows.points], axis=1)
 
-    def replay(self, coverage: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray) -> None:
+    def replay(
+        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
+    ) -> None:
         numbers, windows, jittered = np.split(points, [1, 1 + points.shape[1] // 2], axis=1)
         first = numbers[:, 0].astype(int)
         pairs = np.stack([values[first], values[first + 1]], axis=1)

@@ -103,8 +103,8 @@ def refine_command(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="What is seen where a mask hides: blur, mean, black, frozen (a clip's mean over time) or a number. "
-            "[default: field: blur, paper: mean]"
+            help="What is seen where a mask hides: blur, mean, black, frozen (a clip's mean over time) or a number; "
+            "with commas between, several in turn. [default: field: blur,blur,mean; paper: mean]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,

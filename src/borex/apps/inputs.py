@@ -49,8 +49,10 @@ def class_of(text: str) -> int | str:
         return text
 
 
-def baseline_value(text: str | None) -> str | float | None:
-    """A baseline's name, a number, or None."""
+def baseline_value(text: str | None) -> Any:
+    """A baseline's name, a number, a tuple of these where there are commas, or None."""
+    if text is not None and "," in text:
+        return tuple(baseline_value(part.strip()) for part in text.split(","))
     try:
         return None if text is None else float(text)
     except ValueError:

@@ -14,6 +14,7 @@ import numpy as np
 from borex.blackbox import Model, Output
 from borex.errors import FileError, InputError, LayoutError, MissingExtraError
 from borex.layout import CHANNELS
+from borex.masks import masked
 from borex.models.preprocessing import (
     LAYOUTS,
     Colours,
@@ -89,29 +90,73 @@ def wrap(
         labels = described.get("borex.labels")
     preprocessing, mean_colour = _preprocessing(stated, dtype, described.get("borex.mean"))
     feed = _feeder(preprocessing, dtype, axes_order(layout))
-    at_once = sizes["N"]
 
-    def scores(batch: np.ndarray) -> Any:
+    def fed(batch: np.ndarray) -> np.ndarray:
         batch = np.asarray(batch)
         check_batch(batch, layout, sizes["C"], fixed)
-        fed = feed(batch)
-        if not at_once:
-            return session.run([scores_name], {given[0].name: fed})[0]
-        answers = []
-        for start in range(0, len(fed), at_once):
-            part = fed[start : start + at_once]
-            filled = np.concatenate([part, np.repeat(part[-1:], at_once - len(part), axis=0)])
-            answers.append(session.run([scores_name], {given[0].name: filled})[0][: len(part)])
-        return np.concatenate(answers)
+        return feed(batch)
 
+    scores = Scores(session, given[0].name, scores_name, fed, layout.index("C"), sizes["N"])
     return Model(
         scores,
         extent=wanted,
         labels=checked_labels(labels, classes),
         mean=mean_colour,
         output=described.get("borex.output", "auto") if output == "auto" else output,
-        max_batch=at_once,
+        max_batch=sizes["N"],
     )
+
+
+class Scores:
+    """The scores of an ONNX graph; a `borex.blackbox.Device`, which composes copies in the graph's own layout and dtype
+    of media that was preprocessed once."""
+
+    def __init__(
+        self, session: Any, input_name: str, output_name: str, feed: Any, channel_axis: int, at_once: int | None
+    ) -> None:
+        """`feed`: from a batch to what the graph takes. `at_once`: the graph's fixed batch; None: any."""
+        self._session, self._input, self._output = session, input_name, output_name
+        self._feed, self._channel_axis, self._at_once = feed, channel_axis, at_once
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        return self.run([self._feed(batch)])
+
+    def load(self, media: np.ndarray, baselines: np.ndarray) -> Callable[..., np.ndarray]:
+        # One batch, so that what is found out about its range is the same for all.
+        fed = self._feed(np.concatenate([media[None], baselines]))
+        bits = fed.view(f"u{fed.dtype.itemsize}")
+        differing = bits[:1] ^ bits[1:]
+
+        def compose(masks: Any, fills: np.ndarray | None = None) -> np.ndarray:
+            which = np.zeros(1, dtype=int) if fills is None else fills
+            if masks.dtype != bool:
+                return np.asarray(self._feed(masked(media, baselines[which], masks)))
+            # Kept values become all ones, then baseline ^ ((media ^ baseline) & ones): exact, and faster than a choice.
+            ones = np.negative(np.asarray(masks).view(np.int8), dtype=f"i{fed.dtype.itemsize}").view(bits.dtype)
+            ones = np.expand_dims(ones, self._channel_axis)
+            if fills is None:
+                copies = differing[:1] & ones
+                copies ^= bits[1]
+            else:
+                copies = differing[which] & ones
+                copies ^= bits[1:][which]
+            return np.asarray(copies.view(fed.dtype))
+
+        return compose
+
+    def run(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        fed = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if not self._at_once:
+            return self._asked(fed)
+        answers = []
+        for start in range(0, len(fed), self._at_once):
+            part = fed[start : start + self._at_once]
+            filled = np.concatenate([part, np.repeat(part[-1:], self._at_once - len(part), axis=0)])
+            answers.append(self._asked(filled)[: len(part)])
+        return np.concatenate(answers)
+
+    def _asked(self, fed: np.ndarray) -> np.ndarray:
+        return np.asarray(self._session.run([self._output], {self._input: fed})[0])
 
 
 def _session(path_or_session: Any, threads: int | None) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from borex.blackbox import Model, Output, unwrap
 from borex.errors import InputError, LayoutError, MissingExtraError
+from borex.masks import cell_of_pixel, masked
 from borex.models.preprocessing import (
     axes_order,
     check_batch,
@@ -27,6 +28,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("borex.models.torch", "torch", "torch") from error
 
+PRECISIONS = ("fp32", "tf32", "bf16")
 UNKNOWN_CLIPS = (
     "got clips, {}; whether the module takes channels or frames first cannot be told. "
     'Say so: borex.models.torch.wrap(module, layout="NCTHW") or layout="NTCHW"'
@@ -59,6 +61,7 @@ def wrap(
     output: Output = "auto",
     labels: Sequence[str] | None = None,
     channels_last: bool = False,
+    precision: str | None = None,
 ) -> Model:
     """A `torch.nn.Module` as a Model, which takes media `(n, *extent, channels)` and moves it to the module's device.
 
@@ -75,6 +78,8 @@ def wrap(
     `output`, `labels`: as in `borex.blackbox.Model`. The module may return a tensor, a tuple, a dict or `.logits`.
     `channels_last`: keep channels last in memory, as `torch.channels_last` does: often faster on a CPU, but modules
     that call `.view` on feature maps fail.
+    `precision`: "fp32", "tf32" (matrices and convolutions rounded to 10 bits on NVIDIA GPUs that can) or "bf16"
+    (autocast); None: as torch is set. What it changes in torch is changed back after every call.
 
     While it is asked, the module is in eval mode and torch in inference mode; the training flag of each submodule is
     then what it was, whatever fails. Parameters, `requires_grad` and hooks are left alone.
@@ -101,6 +106,8 @@ def wrap(
     named = "NCHW" if layout == "auto" else checked_layout(layout)
     wanted = checked_extent(extent, named)
     preprocessing = colours(mean, std, scale)
+    if precision not in (None, *PRECISIONS):
+        raise InputError(f"precision is {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}, or None")
     required = None if device is None else _device(device)
     _place(module, required)
 
@@ -118,18 +125,78 @@ def wrap(
         x = x.permute(axes_order(named)).to(_dtype(module))
         return x if channels_last else x.contiguous()
 
-    def scores(batch: np.ndarray) -> Any:
-        with _asked(module):
-            return unwrap(module(feed(batch)))
-
     return Model(
-        scores,
+        Scores(module, feed, named.index("C"), channels_last, precision),
         extent=wanted,
         labels=checked_labels(labels),
         mean=preprocessing.mean_colour,
         output=output,
         white_box=WhiteBox(module, feed, named),
     )
+
+
+class Scores:
+    """The scores of a module; a `borex.blackbox.Device`, which composes copies on the module's device, of media that
+    was brought there and preprocessed once: only cells (or pixels) that are kept, as bool, cross to it in a round."""
+
+    def __init__(self, module: Any, feed: Any, channel_axis: int, channels_last: bool, precision: str | None) -> None:
+        """`feed`: from a batch `(n, *extent, channels)` to the tensor that the module takes."""
+        self._module, self._feed, self._channel_axis = module, feed, channel_axis
+        self._channels_last, self._precision = channels_last, precision
+
+    def __call__(self, batch: np.ndarray) -> Any:
+        return self.run([self._feed(batch)])
+
+    def load(self, media: np.ndarray, baselines: np.ndarray) -> Callable[..., Any]:
+        # One batch, so that what is found out about its range is the same for all.
+        fed = self._feed(np.concatenate([media[None], baselines]))
+        at: dict[tuple[int, int], Any] = {}  # for each axis the cell of each pixel, on the device
+
+        def kept_on_device(masks: Any) -> Any:
+            if not hasattr(masks, "kept"):
+                return torch.from_numpy(np.ascontiguousarray(masks)).to(fed.device)
+            kept = torch.from_numpy(np.ascontiguousarray(masks.kept)).to(fed.device)
+            for axis, size in enumerate(masks.extent):
+                key = axis, kept.shape[axis + 1]
+                if key not in at:
+                    at[key] = torch.from_numpy(cell_of_pixel(size, key[1])).to(fed.device)
+                kept = kept.index_select(axis + 1, at[key])
+            return kept
+
+        def compose(masks: Any, fills: np.ndarray | None = None) -> Any:
+            which = np.zeros(1, dtype=int) if fills is None else fills
+            if masks.dtype != bool:
+                return self._feed(masked(media, baselines[which], masks))
+            hiding = fed[1:2] if fills is None else fed[1:][torch.from_numpy(which).to(fed.device)]
+            copies = torch.where(kept_on_device(masks).unsqueeze(self._channel_axis), fed[:1], hiding)
+            if self._channels_last and self._channel_axis == 1:
+                last = torch.channels_last if copies.ndim == 4 else torch.channels_last_3d
+                return copies.contiguous(memory_format=last)
+            return copies.contiguous()
+
+        return compose
+
+    def run(self, parts: Sequence[Any]) -> Any:
+        with _asked(self._module), _precise(self._precision, parts[0].device.type):
+            return unwrap(self._module(parts[0] if len(parts) == 1 else torch.cat(list(parts))))
+
+
+@contextmanager
+def _precise(precision: str | None, device: str) -> Iterator[None]:
+    """Torch's arithmetic at a precision; its switches, which are global, are then what they were."""
+    if precision is None:
+        yield
+        return
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = precision == "tf32"
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        for switch, allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = allowed
 
 
 @contextmanager

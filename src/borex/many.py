@@ -1,0 +1,238 @@
+"""`refine_many`: one input or ten thousand, which share the model's batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from borex.baselines import NAMES, Baseline
+from borex.batches import Batches, BatchSize, OutOfMemory
+from borex.blackbox import Output
+from borex.errors import BorexError, InputError
+from borex.explanation import Explanation
+from borex.refine import Job, prepared
+from borex.refiner import Refiner
+from borex.targets import Target, TargetLike
+
+ROUND = 20  # masks that an input is usually waiting for: so many inputs are live that they fill two batches
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What became of one input: its `index` among the inputs, its `name` (the path, where it came as one), and either
+    the `explanation` or the `error`, which carries the Refiner with what was answered as its `refiner`."""
+
+    index: int
+    name: str | None
+    explanation: Explanation | None = field(repr=False)
+    error: BorexError | None = None
+
+
+def refine_many(
+    model: Any,
+    inputs: Iterable[Any],
+    initial: str | Callable[[Any], Any] | None = None,
+    *,
+    target: TargetLike | Target = None,
+    method: str = "field",
+    max_evals: int = 200,
+    batch_size: BatchSize = 32,
+    baseline: Baseline = None,
+    layout: str = "auto",
+    output: Output = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Iterator[Refined]:
+    """The refined heat maps of many inputs, each as soon as it is done, roughly in the order of the inputs.
+
+    `inputs`: media as `refine` takes it, paths or arrays, from a list or an iterator, which is read as the work goes
+    on; so few are held at a time that memory does not grow with their number.
+    `initial`: None (flat), a name as in `refine`, or a function from an input, as it came, to its heat map.
+    `target`: the same for every input; None: each one's own top class.
+    The rest is as in `refine`; the budget is that of each input. Inputs share the model's batches, so that each is
+    full. That changes no result: an input gets what `refine` gives it alone, to the last bit where the model scores an
+    input alike in every batch. With batch_size="auto" the batches depend on a clock, and so may last bits.
+
+    What is wrong with one input (a file that is no picture, a target that it has not, scores that are NaN) becomes the
+    `error` of its Refined and stops no other. Raises InputError at once for what is wrong with all of them. An
+    interrupt carries the unfinished Refiners by index as its `refiners`.
+    """
+    from borex.heatmaps import NAMES as MADE
+    from borex.models import as_model
+
+    box = as_model(model, output=output)
+    batches = Batches(box, batch_size)
+    if isinstance(inputs, (str, os.PathLike, np.ndarray)) or not isinstance(inputs, Iterable):
+        raise InputError(
+            f"the inputs are one {type(inputs).__name__}; expected a list or an iterator of media. One input is "
+            "explained by refine, the files of a folder are sorted(Path(folder).iterdir())"
+        )
+    if isinstance(baseline, str) and baseline not in NAMES:
+        raise InputError(f"baseline is {baseline!r}; expected one of {', '.join(map(repr, NAMES))}")
+    if not (initial is None or callable(initial) or initial in MADE):
+        raise InputError(
+            f"initial is {initial!r:.80}; expected None, one of {', '.join(map(repr, MADE))}, or a function from an "
+            "input to its heat map"
+        )
+    options: dict[str, Any] = {
+        "target": target, "method": method, "max_evals": max_evals, "baseline": baseline, "layout": layout,
+        "output": output, "seed": seed,
+    }  # fmt: skip
+    # Raises what would be wrong with every input, whatever it is.
+    Refiner(
+        (14, 14), target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels, seed=seed
+    )
+
+    def job(media: Any) -> Job:
+        start = initial(media) if callable(initial) else initial
+        return prepared(box, media, start, batch_size=batches, **options)
+
+    return _refined(inputs, job, batches, progress)
+
+
+@dataclass(eq=False)
+class _Live:
+    """An input at work: the masks that it waits for, and the answers so far."""
+
+    index: int
+    name: str | None
+    job: Job
+    masks: Any = None
+    answers: list[np.ndarray] = field(default_factory=list)
+    n_answered: int = 0
+    error: BorexError | None = None
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What inputs must agree in to share a batch."""
+        return self.job.asker.media.shape, self.job.asker.media.dtype
+
+    def next_masks(self) -> bool:
+        """Asks for masks where none are waiting; whether there are any."""
+        if self.masks is None:
+            self.masks = self.job.refiner.ask()
+        return len(self.masks) > 0
+
+    def take(self, scores: np.ndarray) -> None:
+        """Answers to the next masks; the refiner is told when they are complete."""
+        self.answers.append(scores)
+        self.n_answered += len(scores)
+        if self.n_answered == len(self.masks):
+            self._tell()
+
+    def fail(self, error: BorexError) -> None:
+        """Keeps what was answered before the failure."""
+        self.keep()
+        error.refiner, self.error = self.job.refiner, error
+
+    def keep(self) -> None:
+        """Tells the refiner what was answered of masks that wait for more."""
+        with suppress(BorexError):  # what led here is the error to report
+            self._tell()
+
+    def _tell(self) -> None:
+        masks, answers, n = self.masks, self.answers, self.n_answered
+        self.masks, self.answers, self.n_answered = None, [], 0
+        if n:
+            fills = self.job.refiner.fills[:n]
+            self.job.refiner.tell(masks if n == len(masks) else masks[:n], np.concatenate(answers), fills)
+
+
+def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], batches: Batches, progress: bool) -> Iterator[Refined]:
+    from tqdm import tqdm
+
+    waiting = enumerate(inputs)
+    live: list[_Live] = []
+    is_open = True
+    total = len(inputs) if isinstance(inputs, Sized) else None
+    with tqdm(total=total, unit="input", disable=not progress, leave=False) as bar:
+        try:
+            while is_open or live:
+                while is_open and len(live) < 2 + 2 * batches.size // ROUND:
+                    index, media = next(waiting, (-1, None))
+                    is_open = index >= 0
+                    if is_open:
+                        name = os.fspath(media) if isinstance(media, (str, os.PathLike)) else None
+                        try:
+                            live.append(_begun(index, name, job, media))
+                        except BorexError as error:
+                            bar.update()
+                            yield Refined(index, name, None, error)
+                done = [one for one in live if one.error is not None or not one.next_masks()]
+                for one in done:
+                    live.remove(one)
+                    bar.update()
+                    # The error's traceback holds `one`: if both held each other, media would wait for the collector.
+                    failure, one.error = one.error, None
+                    yield Refined(one.index, one.name, None if failure else one.job.result(), failure)
+                if live and not done:
+                    _answer(live, batches)
+        except KeyboardInterrupt as stop:
+            for one in live:
+                one.keep()
+            stop.refiners = {one.index: one.job.refiner for one in live}  # type: ignore[attr-defined]
+            raise
+
+
+def _begun(index: int, name: str | None, job: Callable[[Any], Job], media: Any) -> _Live:
+    one = _Live(index, name, job(media))
+    try:
+        one.job.begin(_Silent())
+    except BorexError as error:
+        error.refiner = one.job.refiner
+        raise
+    return one
+
+
+class _Silent:
+    """A progress bar that shows nothing: progress here is counted in inputs."""
+
+    def update(self, n: int) -> None:
+        pass
+
+
+def _answer(live: list[_Live], batches: Batches) -> None:
+    """One batch for the model: the masks of the inputs that came first, and of more until it is full."""
+    room = live[0].job.asker.chunk
+    pieces: list[tuple[_Live, int, int]] = []
+    for one in live:
+        if room and one.kind == live[0].kind:
+            start = one.n_answered
+            stop = min(start + room, len(one.masks))
+            room -= stop - start
+            pieces.append((one, start, stop))
+    try:
+        _ask(pieces, batches)
+    except OutOfMemory:
+        return  # fewer next time
+    except BorexError as error:
+        if len(pieces) == 1:
+            pieces[0][0].fail(error)
+            return
+        # One of them is to blame: each is asked alone.
+        for piece in pieces:
+            try:
+                _ask([piece], batches)
+            except OutOfMemory:
+                continue
+            except BorexError as own:
+                piece[0].fail(own)
+
+
+def _ask(pieces: list[tuple[_Live, int, int]], batches: Batches) -> None:
+    def parts() -> list[Any]:
+        return [one.job.asker.part(one.masks, start, stop, one.job.refiner.fills) for one, start, stop in pieces]
+
+    one, start, _ = pieces[0]
+    scores = batches(parts, sum(stop - start for _, start, stop in pieces), one.job.refiner.evals + start)
+    for one, start, stop in pieces:
+        own, scores = scores[: stop - start], scores[stop - start :]
+        try:
+            one.take(own)
+        except BorexError as error:  # of telling: this input's alone, and the model has answered
+            error.refiner, one.error = one.job.refiner, error

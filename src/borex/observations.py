@@ -1,0 +1,71 @@
+"""Masked queries as the field sees them: linear observations, each from the end that it is nearer to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was asked: `rows` `(n, cells)`, the share of each cell that is seen (where at most half of all is) or minus
+    the share that is hidden (elsewhere); `hidden` bool `(n,)`, which of the two; `fills` integers `(n,)`, the number of
+    the baseline that hides."""
+
+    rows: np.ndarray
+    hidden: np.ndarray
+    fills: np.ndarray
+
+    @classmethod
+    def of(cls, coverage: np.ndarray, fills: np.ndarray | None = None) -> Observations:
+        """From the share of each cell that was seen, `(n, *grid)` in [0, 1]; `fills=None`: always the first."""
+        seen = np.asarray(coverage, dtype=np.float64).reshape(len(coverage), int(np.prod(np.shape(coverage)[1:])))
+        hidden = seen.mean(axis=1) > 0.5
+        rows = np.where(hidden[:, None], seen - 1.0, seen)
+        return cls(rows, hidden, np.zeros(len(seen), dtype=int) if fills is None else np.asarray(fills, dtype=int))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice | np.ndarray) -> Observations:
+        return Observations(self.rows[part], self.hidden[part], self.fills[part])
+
+    def __add__(self, other: Observations) -> Observations:
+        return Observations(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.hidden, other.hidden]),
+            np.concatenate([self.fills, other.fills]),
+        )
+
+    @property
+    def sign(self) -> np.ndarray:
+        """Of `d` in each answer `(n,)`: 1 where little is hidden, -1 where little is seen."""
+        return np.where(self.hidden, 1.0, -1.0)
+
+    @property
+    def group(self) -> np.ndarray:
+        """The intercept of each answer `(n,)`: 0 near the whole input, which is one whatever would hide, 1 + the number
+        of the baseline near each baseline."""
+        return np.where(self.hidden, 0, 1 + self.fills)
+
+
+@dataclass(frozen=True)
+class Relations:
+    """How two sets of observations go together, each `(n, other n)`: `ends`, 1 at the same end and -1 at different
+    ones; `fills`, 1 with the same baseline, else what makes the parts of all baselines sum to nothing, 0 where there is
+    but one; `group`, whether they share an intercept."""
+
+    ends: np.ndarray
+    fills: np.ndarray
+    group: np.ndarray
+
+    @classmethod
+    def of(cls, one: Observations, other: Observations, n_baselines: int) -> Relations:
+        same = one.fills[:, None] == other.fills[None, :]
+        apart = -1.0 / (n_baselines - 1) if n_baselines > 1 else 0.0
+        return cls(
+            np.outer(one.sign, other.sign),
+            np.where(same, 1.0 if n_baselines > 1 else 0.0, apart),
+            one.group[:, None] == other.group[None, :],
+        )
