@@ -16,25 +16,12 @@ import borex
 
 SOURCE = Path(borex.__file__).parent
 FRAMEWORKS = [
-    "torch",
-    "captum",
-    "pytorch_grad_cam",
-    "zennit",
-    "shap",
-    "lime",
-    "onnxruntime",
-    "onnx",
-    "matplotlib",
-    "typer",
-    "PIL",
-    "tqdm",
-    "sklearn",
-    "skimage",
-    "cv2",
-]
+    "torch", "captum", "pytorch_grad_cam", "zennit", "shap", "lime", "xaitk_saliency", "quantus", "onnxruntime", "onnx",
+    "matplotlib", "typer", "PIL", "tqdm", "sklearn", "skimage", "cv2",
+]  # fmt: skip
 # NumPy is needed at once; SciPy's parts take longer to import than all of borex.
 SLOW = ["scipy.linalg", "scipy.stats", "scipy.optimize", "scipy.ndimage", "scipy.sparse", "threadpoolctl"]
-FOLDERS = ("models", "heatmaps", "media", "evaluation", "apps")
+FOLDERS = ("models", "heatmaps", "media", "evaluation", "interop", "apps")
 
 
 def brought_along(code: str) -> set[str]:

@@ -113,6 +113,16 @@ def test_json_is_one_document_that_says_what_was_done(folder: Path, capsys: pyte
     assert all(Path(path).parent == Path("a/b") for path in document["files"].values())
 
 
+@pytest.mark.parametrize("name", ["lime", "shap"])
+def test_maps_by_name(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refine", "photo.png", *FEW, "--initial", name]) == 0
+    capsys.readouterr()
+    written = borex.Explanation.load("borex-out/photo.npz")
+    same = borex.refine(None, read_image("photo.png"), name, max_evals=40)
+    np.testing.assert_array_equal(written.initial, same.initial)
+    assert np.ptp(written.initial) > 0
+
+
 def test_options_reach_the_library(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--target", "espresso", "--against", "923", "--method", "paper", "--baseline", "90", "--batch-size", "7"]
     assert main(["refine", "photo.png", "--max-evals", "20", "--seed", "5", *options]) == 0

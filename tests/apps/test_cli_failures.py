@@ -46,6 +46,8 @@ def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
             ["refine", "photo.png", "--initial", "rize"],
             "expected a file, or gradcam, gradcam++, lrp, lime, shap or rise",
         ),
+        (["refine", "photo.png", "--initial", "gradcam"], 'scores, "rise", "lime" and "shap" make a map'),
+        (["refine", "photo.png", "--initial", "lrp"], "LRP looks inside the network, so it needs a torch.nn.Module"),
         (["refine", "photo.png", "--initial", "rize.npy"], "there is no file rize.npy"),
         (["refine", "photo.png", "--initial", "photo.png"], "is a picture in colour; expected a heat map"),
         (["refine", "photo.png", "--initial", "nan.npy"], "NaN or Inf in 1 of 6 places"),

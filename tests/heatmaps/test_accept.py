@@ -15,6 +15,7 @@ from borex.errors import FileError, InputError, TargetError
 from borex.heatmaps import accepted, lime
 from borex.targets import Target
 from tests.closed_form import box, share_seen
+from tests.heatmaps.nets import Conv, photo, seeded
 
 IMAGE, CLIP = (14, 21), (5, 12, 18)
 
@@ -90,6 +91,21 @@ def test_lists_and_tuples_of_one() -> None:
     np.testing.assert_allclose(accepted((signed(1, 10), relevance), IMAGE), relevance.sum(axis=1)[0])  # zennit
     with pytest.raises(InputError, match=r"a list of 2 maps, one for each layer or input; expected one.* initial\[0\]"):
         accepted([one, one], IMAGE)
+
+
+def test_what_zennit_and_grad_cam_return() -> None:
+    attribution = pytest.importorskip("zennit.attribution")
+    cams = pytest.importorskip("pytorch_grad_cam")
+    torch = pytest.importorskip("torch")
+    net, media = seeded(Conv).eval(), photo(IMAGE)
+    x = torch.from_numpy((media / 255).astype(np.float32)).movedim(-1, 0)[None]
+    with attribution.Gradient(net) as attributor:
+        returned = attributor(x, torch.eye(5)[[1]])
+    np.testing.assert_allclose(accepted(returned, IMAGE), returned[1].sum(1)[0].detach().numpy(), rtol=1e-6)
+    with cams.GradCAM(net, [net.relu]) as cam:
+        theirs = cam(x, [cams.utils.model_targets.ClassifierOutputTarget(1)])
+    assert theirs.shape == (1, *IMAGE)
+    np.testing.assert_allclose(accepted(theirs, IMAGE), theirs[0])
 
 
 def test_files(tmp_path: Path) -> None:

@@ -201,6 +201,14 @@ def test_the_module_is_left_as_it_was(make: Any, where: str) -> None:
     assert state(net) != before
 
 
+def test_what_comes_behind_in_place_changes_nothing() -> None:
+    net = seeded(Conv)
+    found = gradcam(net, photo(), 1, "stem.1")
+    net.stem[2].inplace = False
+    assert np.array_equal(found, gradcam(net, photo(), 1, "stem.1"))
+    assert not np.array_equal(found, gradcam(net, photo(), 1, "stem.2"))
+
+
 def test_same_input_same_bits() -> None:
     net = seeded(Conv)
     assert np.array_equal(gradcam(net, photo(), 1), gradcam(net, photo(), 1))

@@ -85,6 +85,16 @@ def test_every_rule_by_hand() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
 
+def test_batch_norms_are_merged_into_what_they_follow() -> None:
+    net, media = seeded(Conv).eval(), photo()
+    folded = seeded(Conv).eval()
+    fuse = torch.nn.utils.fusion.fuse_conv_bn_eval
+    folded.stem[0], folded.stem[1] = fuse(folded.stem[0], folded.stem[1]), torch.nn.Identity()
+    folded.conv, folded.norm = fuse(folded.conv, folded.norm), torch.nn.Identity()
+    found, expected = lrp(net, media, 1), lrp(folded, media, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
 def test_sums_are_split_in_proportion() -> None:
     class Two(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:

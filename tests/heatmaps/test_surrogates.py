@@ -90,6 +90,20 @@ def test_it_is_the_package_lime() -> None:
     np.testing.assert_allclose(borex.heatmaps.accepted(explained, (24, 35), target=1), theirs[LABELS])
 
 
+def test_its_kernel_is_that_of_the_package_lime() -> None:
+    images = pytest.importorskip("lime.lime_image")
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        p = (batch[..., 0] != 0).mean(axis=(1, 2)) ** 6  # how steep it looks depends on how local the fit is
+        return np.stack([1 - p, p], axis=1)
+
+    explained = images.LimeImageExplainer(random_state=0).explain_instance(
+        MEDIA, model, labels=(1,), top_labels=None, hide_color=0, num_samples=4000, segmentation_fn=lambda _: LABELS
+    )
+    theirs = np.mean([weight for _, weight in explained.local_exp[1]])
+    assert lime(model, MEDIA, 1, n=4000, **OPTIONS).heat_map.mean() == pytest.approx(theirs, rel=0.15)
+
+
 @pytest.mark.parametrize("make", [lime, shap])
 def test_masks_scores_and_the_count_of_inputs(make: Any) -> None:
     model = Counted(weighted(LABELS)[0])

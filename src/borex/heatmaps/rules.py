@@ -49,7 +49,7 @@ def suited(module: Any, run: Callable[[], Any]) -> Iterator[Between]:
     first = next((name for name, layer in order if isinstance(layer, Linear)), None)
     composite = MixedComposite(
         [
-            NameMapComposite([((first,), Flat(zero_params=["bias"]))]),
+            NameMapComposite([((first,), Flat())]),
             EpsilonPlus(zero_params=["bias"], canonizers=[NamedMergeBatchNorm(merged)]),
         ]
     )

@@ -70,7 +70,7 @@ def opened(name: str, model: Any, media: Any, target: TargetLike | Target, layou
     if callable(target) or (isinstance(target, Target) and target.index is None):
         raise InputError(f"the target is a function; {name} explains a class, or a pair (a, b) for a against b")
     media = read(media)
-    if layout == "auto" and "T" not in box.white_box.layout and np.ndim(media) == 4:
+    if layout == "auto" and "T" not in box.white_box.layout and len(getattr(media, "shape", ())) == 4:
         fitting = [name for name in ("NCHW", "NHWC") if fits(name, tuple(media.shape))]  # no clip, as it is no model of
         layout = fitting[0] if len(fitting) == 1 else layout
     shown, _ = to_channels_last(media, layout)

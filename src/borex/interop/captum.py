@@ -1,0 +1,104 @@
+"""BOREx as one of Captum's attribution methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from borex.errors import InputError, MissingExtraError
+from borex.refine import refine
+
+try:
+    import torch
+    from captum.attr import Attribution
+except ImportError as error:
+    raise MissingExtraError("borex.interop.captum", "captum", "heatmaps") from error
+
+
+class Refined(Attribution):  # type: ignore[misc]
+    """Refined heat maps by the calls of Captum: `Refined(model).attribute(inputs, target=3)`."""
+
+    def __init__(self, forward_func: Any, **options: Any) -> None:
+        """`forward_func`: a module or function from inputs `(n, C, H, W)` or `(n, C, T, H, W)` to scores
+        `(n, classes)` or `(n,)`; it is called as it is: bring a module to eval mode first. `options`: those of
+        `borex.refine`, such as `max_evals`, `method`, `seed`."""
+        super().__init__(forward_func)
+        self.options = options
+
+    def attribute(
+        self,
+        inputs: Any,
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        initial: Any = None,
+    ) -> Any:
+        """Attributions of the shape, dtype and device of `inputs`; their sum over channels is the refined heat map.
+
+        `inputs`: a tensor `(n, C, H, W)` or `(n, C, T, H, W)`, or a tuple of one. `baselines`: what hidden values
+        become: a number, a tensor that broadcasts to an input or one for each; None: a blur. `target`: a class, or one
+        an input (list or tensor); None: the top class of each. `additional_forward_args`: passed on; tensors of `n`
+        rows go with their input. `initial`: the map to refine, as in `borex.refine`, or a tensor
+        `(n, C, *extent)`, one for each, such as another attribution of Captum.
+        """
+        tensor = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
+        if not isinstance(tensor, torch.Tensor) or tensor.ndim not in (4, 5):
+            got = tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            raise InputError(f"inputs are {got}; expected one tensor (n, C, H, W) or (n, C, T, H, W)")
+        maps = []
+        for at in range(len(tensor)):
+            one = tensor[at : at + 1]
+            explanation = refine(
+                self._black_box(one, _rows(additional_forward_args, at, len(tensor))),
+                one,
+                _own(initial, at, len(tensor)),
+                target=_target(target, at, len(tensor)),
+                baseline=_baseline(baselines, at, len(tensor)),
+                layout="NCHW" if tensor.ndim == 4 else "NCTHW",
+                **self.options,
+            )
+            maps.append(torch.from_numpy(explanation.saliency / one.shape[1]))
+        attributions = torch.stack(maps)[:, None].to(tensor).expand_as(tensor).clone()
+        return (attributions,) if isinstance(inputs, tuple) else attributions
+
+    def _black_box(self, one: Any, arguments: tuple[Any, ...]) -> Any:
+        def scores(batch: np.ndarray) -> Any:
+            x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(batch, -1, 1))).to(one)
+            given = (a.expand(len(x), *a.shape[1:]) if isinstance(a, torch.Tensor) and a.ndim else a for a in arguments)
+            with torch.no_grad():
+                answer = self.forward_func(x, *given)
+            return answer[:, None] if isinstance(answer, torch.Tensor) and answer.ndim == 1 else answer
+
+        return scores
+
+
+def _rows(arguments: Any, at: int, n: int) -> tuple[Any, ...]:
+    """The further arguments of one input: of a tensor of `n` rows its own."""
+    every = () if arguments is None else arguments if isinstance(arguments, tuple) else (arguments,)
+    return tuple(a[at : at + 1] if isinstance(a, torch.Tensor) and a.ndim and len(a) == n else a for a in every)
+
+
+def _own(initial: Any, at: int, n: int) -> Any:
+    """The initial map of one input: its own of a tensor for all of them."""
+    return initial[at] if isinstance(initial, torch.Tensor) and initial.ndim > 3 and len(initial) == n else initial
+
+
+def _target(target: Any, at: int, n: int) -> Any:
+    if isinstance(target, tuple):
+        raise InputError(f"target is {target!r}, an index into scores of several axes; expected a class for each input")
+    values = target.tolist() if isinstance(target, torch.Tensor) else target
+    if not isinstance(values, list):
+        return values
+    if len(values) not in (1, n):
+        raise InputError(f"target has {len(values)} classes for {n} inputs; expected one, or one for each")
+    return values[at if len(values) == n else 0]
+
+
+def _baseline(baselines: Any, at: int, n: int) -> Any:
+    """What hides one input, channels last."""
+    baselines = baselines[0] if isinstance(baselines, tuple) and len(baselines) == 1 else baselines
+    if not isinstance(baselines, torch.Tensor):
+        return baselines
+    own = baselines[at if len(baselines) == n else 0] if baselines.ndim > 3 else baselines
+    return own.detach().cpu().float().movedim(0, -1).numpy() if own.ndim > 2 else own.detach().cpu().numpy()

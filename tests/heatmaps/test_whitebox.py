@@ -1,0 +1,67 @@
+"""A module is what it was, whatever was done to it in between."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from borex.heatmaps.whitebox import untouched
+from tests.heatmaps.nets import photo, state
+from tests.heatmaps.test_cam import lived_in
+
+torch = pytest.importorskip("torch")
+
+
+def disturb(net: Any, fails: bool) -> None:
+    """Everything that a library which fails midway could leave behind."""
+    net.train()
+    net.conv.register_forward_hook(lambda *_: None)
+    net.head.register_full_backward_hook(lambda *_: None)
+    net.stem[0].register_forward_pre_hook(lambda *_: None)
+    net.norm.weight.data = torch.zeros_like(net.norm.weight)
+    net.norm.running_mean.data = torch.ones_like(net.norm.running_mean)
+    net.stem[0].bias = torch.nn.Parameter(torch.zeros(8))
+    net.head.weight = torch.nn.Parameter(torch.zeros(5, 8))
+    net.conv.weight.requires_grad_(True)
+    net.conv.bias.grad = torch.ones_like(net.conv.bias)
+    net.forward = lambda x: x
+    net.extra = torch.nn.Linear(2, 2)
+    net.cache["b"] = 2
+    del net.dropout.p
+    net.zero_grad()
+    if fails:
+        raise RuntimeError("midway")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_everything_is_put_back(fails: bool) -> None:
+    net = lived_in()
+    kept = net.head.weight.grad
+    handle = net.relu.register_forward_hook(lambda *_: None)
+    before, expected = state(net), net.eval()(torch.ones(1, 3, 20, 24))
+    net.train()
+    net.norm.eval()
+    assert state(net) == before
+    with pytest.raises(RuntimeError, match="midway") if fails else nullcontext(), untouched(net):
+        disturb(net, fails)
+    assert state(net) == before
+    assert net.head.weight.grad is kept
+    assert net.cache == {"a": [1]}
+    assert torch.equal(net.eval()(torch.ones(1, 3, 20, 24)), expected)
+    assert len(net.relu._forward_hooks) == 1
+    handle.remove()  # handles from before still lead to their hooks
+    assert len(net.relu._forward_hooks) == 0
+
+
+def test_inside_nothing_is_trained_and_nothing_is_in_place() -> None:
+    net = lived_in()
+    with torch.no_grad(), untouched(net):
+        assert torch.is_grad_enabled()
+        assert not any(part.training for part in net.modules())
+        assert not any(parameter.requires_grad for parameter in net.parameters())
+        assert not net.relu.inplace
+        x = torch.from_numpy(photo()).float().movedim(-1, 0)[None].requires_grad_()
+        assert net(x).requires_grad
+    assert net.relu.inplace

@@ -1,0 +1,103 @@
+"""BOREx as a method of Captum: its shapes, targets, baselines and further arguments, and back as an initial map."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+import borex
+from borex.errors import InputError, MissingExtraError
+from tests.closed_form import bumps
+
+torch = pytest.importorskip("torch")
+attr = pytest.importorskip("captum.attr")
+
+from borex.interop.captum import Refined  # noqa: E402
+
+EXTENT = (20, 27)
+WEIGHTS = torch.from_numpy(bumps(EXTENT)).float()
+
+
+class Linear(torch.nn.Module):  # type: ignore[misc]
+    """Logits of two classes that read different places, in the first channel."""
+
+    def forward(self, x: Any, gain: Any = 1.0) -> Any:
+        a, b = (x[:, 0] * WEIGHTS).flatten(1).sum(1), (x[:, 0] * WEIGHTS.flip(0, 1)).flatten(1).sum(1)
+        return torch.stack([torch.as_tensor(gain).reshape(-1) * a, b, 0 * a - 3], dim=1)
+
+
+def inputs(n: int = 2) -> Any:
+    return torch.ones(n, 3, *EXTENT)
+
+
+OPTIONS: dict[str, Any] = {"max_evals": 120, "output": "logits"}
+
+
+def test_attributions_are_like_any_other_of_captum() -> None:
+    found = Refined(Linear(), **OPTIONS).attribute(inputs(), baselines=0, target=[0, 1])
+    assert isinstance(Refined(Linear()), attr.Attribution)
+    assert found.shape == inputs().shape
+    assert found.dtype == torch.float32
+    maps = found.sum(1).numpy()
+    assert spearmanr(maps[0].ravel(), WEIGHTS.numpy().ravel()).statistic > 0.6
+    assert spearmanr(maps[1].ravel(), WEIGHTS.flip(0, 1).numpy().ravel()).statistic > 0.6
+    occluded = attr.Occlusion(Linear()).attribute(inputs(1), (3, 5, 5), 2, 0, target=0)
+    assert spearmanr(maps[0].ravel(), occluded.sum(1).numpy().ravel()).statistic > 0.6
+
+
+def test_it_is_what_refine_gives() -> None:
+    found = Refined(Linear(), **OPTIONS).attribute(inputs(1), baselines=0, target=1)
+    same = borex.refine(Linear(), inputs(1), target=1, baseline=0, layout="NCHW", **OPTIONS)
+    np.testing.assert_allclose(found.sum(1)[0].numpy(), same.saliency, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_of_every_kind() -> None:
+    method = Refined(Linear(), max_evals=40, output="logits")
+    one = method.attribute(inputs(), 0, target=1)
+    assert torch.equal(one, method.attribute(inputs(), 0, target=[1, 1]))
+    assert torch.equal(one, method.attribute(inputs(), 0, target=torch.tensor([1, 1])))
+    assert torch.equal(one, method.attribute(inputs(), 0, target=torch.tensor(1)))
+    assert torch.equal(one, method.attribute((inputs(),), (0,), target=1)[0])
+    with pytest.raises(InputError, match=r"target is \(1, 2\), an index into scores of several axes"):
+        method.attribute(inputs(), 0, target=(1, 2))
+    with pytest.raises(InputError, match="target has 3 classes for 2 inputs"):
+        method.attribute(inputs(), 0, target=[1, 2, 0])
+    with pytest.raises(InputError, match=r"inputs are \(3, 4\); expected one tensor \(n, C, H, W\)"):
+        method.attribute(torch.ones(3, 4))
+
+
+def test_scores_of_one_axis_further_arguments_and_baselines() -> None:
+    def score(x: Any, gain: Any) -> Any:
+        return Linear()(x, gain)[:, 0]
+
+    method = Refined(score, max_evals=40, output="logits")
+    gains = torch.tensor([1.0, -1.0])
+    up, down = method.attribute(inputs(), 0, additional_forward_args=(gains,), target=1).sum(1)
+    assert spearmanr(up.ravel(), -down.ravel()).statistic > 0.7
+    zeros = torch.zeros(3, *EXTENT)
+    for baselines in (zeros, zeros[None], torch.zeros(2, 3, *EXTENT), 0.0):
+        assert torch.equal(method.attribute(inputs(), baselines, 1, (gains,)).sum(1)[0], up)
+
+
+def test_clips_and_an_initial_map_of_captums() -> None:
+    clip = torch.ones(1, 3, 4, *EXTENT)
+    found = Refined(lambda x: Linear()(x.mean(2)), max_evals=40, output="logits").attribute(clip, 0, target=0)
+    assert found.shape == clip.shape
+    first = attr.Saliency(Linear()).attribute(inputs().requires_grad_(), target=0)
+    refined = Refined(Linear(), **OPTIONS).attribute(inputs(), 0, target=0, initial=first)
+    one = borex.refine(
+        Linear(), inputs(1), first[:1], target=0, baseline=0, layout="NCHW", **OPTIONS
+    )  # what Captum gives is an initial map as it is
+    np.testing.assert_allclose(refined.sum(1)[0].numpy(), one.saliency, rtol=1e-5, atol=1e-6)
+
+
+def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "borex.interop.captum")
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    with pytest.raises(MissingExtraError, match=r"needs the package 'captum', .*borex\[heatmaps\]"):
+        importlib.import_module("borex.interop.captum")
