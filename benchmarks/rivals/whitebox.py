@@ -14,13 +14,13 @@ from borex.evaluation.benchmark import Task
 def gradcam(task: Task) -> np.ndarray:
     from borex.heatmaps import gradcam as made
 
-    return made(_network(task.model_name), task.media, task.target, layout="HWC")
+    return made(_network(task.model_name), task.media, task.target, layout=task.layout)
 
 
 def gradcam_plus_plus(task: Task) -> np.ndarray:
     from borex.heatmaps import gradcam_plus_plus as made
 
-    return made(_network(task.model_name), task.media, task.target, layout="HWC")
+    return made(_network(task.model_name), task.media, task.target, layout=task.layout)
 
 
 def lrp(task: Task, *, blur: float = 0.0) -> np.ndarray:
@@ -29,7 +29,7 @@ def lrp(task: Task, *, blur: float = 0.0) -> np.ndarray:
 
     from borex.heatmaps import lrp as made
 
-    heat_map = made(_network(task.model_name), task.media, task.target, layout="HWC")
+    heat_map = made(_network(task.model_name), task.media, task.target, layout=task.layout)
     return gaussian_filter(heat_map, blur) if blur else heat_map
 
 

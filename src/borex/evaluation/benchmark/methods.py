@@ -66,6 +66,11 @@ class Task:
     def extent(self) -> tuple[int, ...]:
         return self.media.shape[:-1]
 
+    @property
+    def layout(self) -> str:
+        """Of the media, as `borex.refine` names it: "HWC" or "THWC"."""
+        return "HWC" if len(self.extent) == 2 else "THWC"
+
     def rng(self) -> np.random.Generator:
         """A fresh generator of the task's seed."""
         return np.random.default_rng(self.seed)
@@ -164,10 +169,9 @@ def refined(task: Task, *, method: str, initial: Any = None, **options: Any) -> 
         run, folder = rest.pop("run"), rest.pop("folder", Path())
         used, noise = int(rest.pop("budget")), float(rest.pop("noise", 0.0))
         initial = run_method(run, replace(task, budget=used), folder, rest, noise).saliency
-    layout = "HWC" if len(task.extent) == 2 else "THWC"
     found = refine(
         task.model, task.media, initial, target=task.target, method=method, max_evals=task.budget - used,
-        layout=layout, seed=task.seed, **options,
+        layout=task.layout, seed=task.seed, **options,
     )  # fmt: skip
     facts: dict[str, Any] = {"stop_reason": found.stop_reason}
     if found.trust is not None:
