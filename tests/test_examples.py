@@ -26,11 +26,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_example_is_run_here() -> None:
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {
-        *EXAMPLES,
-        "motion_clips.py",  # in test_motion_clips.py
-    }
+ELSEWHERE = {"motion_clips.py": "tests/test_motion_clips.py", "cuts.py": "tests/test_cuts.py"}
+
+
+def test_every_example_is_run() -> None:
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, *ELSEWHERE}
+    for name, test in ELSEWHERE.items():
+        assert name.removesuffix(".py") in (ROOT / test).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

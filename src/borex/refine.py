@@ -35,6 +35,7 @@ def refine(
     baseline: Baseline = None,
     layout: str = "auto",
     output: Output = "auto",
+    grid: tuple[int, ...] | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Explanation:
@@ -56,7 +57,8 @@ def refine(
     "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function, or a tuple of
     these, which hide in turn; None: the method's own (field: blur twice, then mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
-    "auto": found, or an error. `seed`: same seed, same result.
+    "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
+    same seed, same result.
 
     Raises InputError and its kin before the model is asked where that is possible; an error midway, and
     Ctrl-C, carries the Refiner with everything observed so far as its `refiner`.
@@ -66,7 +68,7 @@ def refine(
     box = None if model is None else as_model(model, output=output)
     job = prepared(
         box, media, initial, target=target, method=method, max_evals=max_evals, batch_size=batch_size,
-        baseline=baseline, layout=layout, output=output, seed=seed,
+        baseline=baseline, layout=layout, output=output, grid=grid, seed=seed,
     )  # fmt: skip
     with _bar(progress, max_evals) as bar:
         try:
@@ -119,6 +121,7 @@ def prepared(
     baseline: Baseline,
     layout: str,
     output: Output,
+    grid: tuple[int, ...] | None = None,
     seed: int,
 ) -> Job:
     """The refinement of one input, as `refine` describes it; raises whatever can be known before the model is asked.
@@ -141,7 +144,7 @@ def prepared(
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
-        "seed": seed, "turn": turn, "change": change_of(working, hiding),
+        "grid": grid, "seed": seed, "turn": turn, "change": change_of(working, hiding),
     }  # fmt: skip
     maker = initial if isinstance(initial, str) and initial in NAMES else None
     if isinstance(initial, str) and maker is None and not looks_like_file(initial):

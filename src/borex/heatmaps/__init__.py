@@ -15,6 +15,7 @@ from borex.heatmaps import surrogates
 from borex.heatmaps.accept import accepted
 from borex.heatmaps.asked import Asked, Question
 from borex.heatmaps.cam import gradcam, gradcam_plus_plus
+from borex.heatmaps.frames import per_frame
 from borex.heatmaps.lime import lime, lime_map
 from borex.heatmaps.lrp import lrp
 from borex.heatmaps.rise import rise, rise_map
@@ -31,6 +32,7 @@ __all__ = [
     "gradcam_plus_plus",
     "lime",
     "lrp",
+    "per_frame",
     "rise",
     "shap",
 ]
