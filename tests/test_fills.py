@@ -158,3 +158,34 @@ def test_what_no_baseline_changes_counts_less() -> None:
     found = borex.refine(lambda batch: np.random.default_rng(int(batch.sum())).normal(0, 1, (len(batch), 2)), media,
                          target=1, output="logits", layout="HWC", baseline=100, max_evals=60)  # fmt: skip
     assert found.saliency[:, 12:].std() > 5 * found.saliency[:, :9].std()
+
+
+@pytest.mark.parametrize(
+    ("method", "frames", "expected"),
+    [
+        ("field", (), ("blur", "blur", "mean")),
+        ("field", (1,), ("blur", "blur", "mean")),
+        ("field", (4,), ("frozen", "mean")),
+        ("paper", (), "mean"),
+        ("paper", (4,), "mean"),
+    ],
+)
+def test_what_hides_unless_the_user_says(method: str, frames: tuple[int, ...], expected: Any) -> None:
+    media = np.random.default_rng(1).integers(3, 250, (*frames, 14, 21, 3), dtype=np.uint8)
+    inside = np.zeros(media.shape[:-1], dtype=bool)
+    inside[..., 3:8, 5:11] = True
+
+    def asked(**options: Any) -> list[np.ndarray]:
+        batches: list[np.ndarray] = []
+
+        def scores(batch: np.ndarray) -> np.ndarray:
+            batches.append(batch.copy())
+            seen = (batch == media).all(axis=-1)[:, inside].mean(axis=1)
+            return np.stack([1 - seen, seen], axis=1)
+
+        borex.refine(scores, media, method=method, max_evals=40, layout="THWC" if frames else "HWC", **options)
+        return batches
+
+    usual, stated = asked(), asked(baseline=expected)
+    assert len(usual) == len(stated)
+    assert all(np.array_equal(one, other) for one, other in zip(usual, stated, strict=True))

@@ -19,8 +19,6 @@ from borex.targets import Target, TargetLike
 
 # An initial map that makes evaluations may spend this share of the budget, and no more than so many.
 INITIAL_SHARE, INITIAL_EVALS = 0.25, 100
-# What hides, unless the user says. A map made with one fill is poor under others; docs/method.md has the figures.
-USUAL: dict[str, Baseline] = {"field": ("blur", "blur", "mean"), "paper": "mean"}
 
 
 def refine(
@@ -55,7 +53,8 @@ def refine(
     `batch_size`: model inputs in one call; it does not change the result. "auto": larger for as long as that is faster,
     smaller where memory is short. `baseline`: what is seen where a mask hides:
     "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function, or a tuple of
-    these, which hide in turn; None: the method's own (field: blur twice, then mean; paper: mean).
+    these, which hide in turn; None: the method's own (field: blur twice, then mean; of clips frozen, then mean;
+    paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
     same seed, same result.
@@ -140,7 +139,7 @@ def prepared(
     working = to_extent(shown, box.extent or extent)
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    hiding, turn = baselines_of(USUAL[method] if baseline is None else baseline, working, box.mean)
+    hiding, turn = baselines_of(usual(method, working) if baseline is None else baseline, working, box.mean)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
@@ -224,3 +223,15 @@ def _bar(progress: bool, total: int) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=total, unit="eval", disable=not progress, leave=False)
+
+
+def usual(method: str, media: np.ndarray) -> Baseline:
+    """What hides, unless the user says: of `method` "paper" the mean colour; of "field" the blur twice, then the mean
+    colour, and of media `(*extent, channels)` with more than one frame the mean over time, then the mean colour.
+
+    A map made with one fill is poor under others; docs/method.md has the figures. A hole that moves with an object, or
+    a blur that does, moves itself: only what stands still takes the motion away.
+    """
+    if method == "paper":
+        return "mean"
+    return ("frozen", "mean") if max(media.shape[:-3], default=1) > 1 else ("blur", "blur", "mean")

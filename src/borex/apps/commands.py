@@ -104,7 +104,7 @@ def refine_command(
         str | None,
         typer.Option(
             help="What is seen where a mask hides: blur, mean, black, frozen (a clip's mean over time) or a number; "
-            "with commas between, several in turn. [default: field: blur,blur,mean; paper: mean]"
+            "with commas between, several in turn. [default: field: blur,blur,mean; of clips frozen,mean; paper: mean]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
