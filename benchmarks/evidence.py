@@ -1,22 +1,24 @@
 """Writes what docs/evidence keeps of a benchmark: its table, its curves as SVG, and its means and tests as Markdown.
 
-    python benchmarks/evidence.py benchmarks/rivals.toml OUT docs/evidence
+    python benchmarks/evidence.py benchmarks/rivals.toml OUT docs/evidence [--data FOLDER]
 
-OUT is the folder that `borex benchmark` wrote. Into docs/evidence go NAME.csv, the rows without times of day or paths,
-NAME-SCORE.svg for the scores that have a curve, and NAME.md, which docs/evidence/README.md links.
+OUT is the folder that `borex benchmark` wrote; rows that the benchmark does not have (any more) are left out. Into
+docs/evidence go NAME.csv, the rows; NAME-SCORE.svg for scores that have a curve; and NAME.md, which README.md links.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections import Counter
 from pathlib import Path
 
 from borex.evaluation.benchmark import Config, Row, read_config, read_table
 from borex.evaluation.benchmark.charts import colours_of, curves, spelled
+from borex.evaluation.benchmark.inputs import read_inputs
 from borex.evaluation.benchmark.report import versions
+from borex.evaluation.benchmark.run import jobs_of
 from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means
+from borex.evaluation.benchmark.table import open_table
 
 SCORES = (
     "insertion_blur_minus_deletion",
@@ -88,12 +90,18 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("docs", type=Path)
+    parser.add_argument("--data", type=Path, help="the folder of the tables of inputs, as for borex benchmark")
     options = parser.parse_args()
-    config = read_config(options.config)
+    config = read_config(options.config, options.data)
     names = [method.name for method in config.methods]
-    rows = [row for row in read_table(options.out / "table.csv") if row.method in names]
+    keys = {job.key for job in jobs_of(config, read_inputs(config.inputs))}
+    rows = [row for row in read_table(options.out / "table.csv") if row.key in keys]
     options.docs.mkdir(parents=True, exist_ok=True)
-    shutil.copy(options.out / "table.csv", options.docs / f"{config.name}.csv")
+    kept = options.docs / f"{config.name}.csv"
+    kept.unlink(missing_ok=True)
+    with open_table(kept) as table:
+        for row in rows:
+            table.append(row)
     found = means(rows)
     pictures: dict[str, list[str]] = {}
     for model in dict.fromkeys(one.model for one in found):

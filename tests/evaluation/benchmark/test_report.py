@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -100,8 +101,11 @@ def test_the_means_are_those_of_the_rows_and_the_best_are_marked(made: Path) -> 
 
 
 def test_the_comparisons_are_those_of_the_library(made: Path) -> None:
-    _, page = page_of(made)
+    text, page = page_of(made)
     config = read_config(made / "few.toml")
+    rows = run(config, made / "out")
+    others = [replace(row, **{part: "other"}) for row in rows for part in ("method", "model")]
+    assert report(config, rows + others, made / "out", "borex benchmark <here>") == text
     tests = comparisons(run(config, made / "out"), config)
     assert {(one.other, one.other_budget) for one in tests} == {("perfect", 10), ("perfect", 20), ("opposite", 1)}
     for one in tests:
@@ -152,6 +156,10 @@ def test_curves_show_every_method_once_and_say_what_is_good() -> None:
     assert all(drawn.count(colour) >= 1 for colour in colours.values())
     assert "stroke-dasharray" in drawn
     assert drawn == curves(found, "deletion", colours, "a")
+    # The budget is on the axis; the point, over 2 inputs of 5, is not drawn, so the scale of the scores stays.
+    unfinished = curves([*found, Mean("m", "b", 90, "deletion", 2, 77.0, (0.0, 99.0))], "deletion", colours, "a")
+    assert ">90<" in unfinished
+    assert re.findall(r">(\d\.\d)<", unfinished) == re.findall(r">(\d\.\d)<", drawn) != []
 
 
 def test_of_a_clip_the_frame_with_the_most_saliency_is_shown() -> None:

@@ -26,7 +26,8 @@ def colours_of(methods: Sequence[str], ours: str | None) -> dict[str, str]:
 
 
 def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str | None, legend: bool = False) -> str:
-    """SVG of a score against model inputs, one line a method with the 95 % interval of its mean; a method with one
+    """SVG of a score against model inputs, one line a method with the 95 % interval of its mean; where a budget has
+    fewer than 9 in 10 of a method's inputs, no point; a method with one
     budget below all others' is a dashed line across. `legend`: of the
     methods, where the page around it has none."""
     import matplotlib
@@ -66,6 +67,8 @@ def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str
 
 def _line(found: Sequence[Mean], method: str) -> tuple[list[int], list[float], list[float], list[float]]:
     points = sorted((one for one in found if one.method == method), key=lambda one: one.budget)
+    most = max((one.n for one in points), default=0)
+    points = [one for one in points if one.n >= 0.9 * most]  # a line through other inputs' means tells nothing
     bands = [one.interval or (one.mean, one.mean) for one in points]
     return (
         [one.budget for one in points], [one.mean for one in points], [b[0] for b in bands], [b[1] for b in bands]

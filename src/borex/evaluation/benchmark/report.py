@@ -39,7 +39,8 @@ PACKAGES = ("numpy", "scipy", "onnxruntime", "torch", "captum", "shap", "zennit"
 def write_report(
     config: Config, rows: Sequence[Row], out: str | os.PathLike[str], path: str | os.PathLike[str], command: str = ""
 ) -> Path:
-    """Writes the report of the rows to the file `path` and returns it.
+    """Writes the report of the rows to the file `path` and returns it; rows of methods or models that are not the
+    benchmark's are left out.
 
     `out`: the folder with the maps; a map or an input that is not there leaves a gap in the galleries, no more.
     `command`: what was called, for the record. Raises MissingExtraError without jinja2 or matplotlib, FileError where
@@ -71,6 +72,8 @@ def report(config: Config, rows: Sequence[Row], out: Path, command: str = "") ->
     page.filters["spelled"] = charts.spelled
     page.filters["signed"] = lambda value: f"{value:+.3f}".replace("-", "−")
     page.filters["p"] = lambda value: f"{value:.3f}" if value >= 0.001 else f"{value:.0e}".replace("e-0", "e-")
+    methods, models = ({one.name for one in part} for part in (config.methods, config.models))
+    rows = [row for row in rows if row.method in methods and row.model in models]
     found, tests = means(rows), comparisons(rows, config)
     done = [row for row in rows if row.status == "done"]
     names = [method.name for method in config.methods]

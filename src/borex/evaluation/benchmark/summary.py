@@ -136,10 +136,13 @@ def _spelled(text: str) -> tuple[str, int]:
 
 
 def best(found: Sequence[Mean], model: str, score: str, budget: int) -> float:
-    """The best mean of a score at a budget, of any method of the model."""
-    values = [one.mean for one in found if (one.model, one.score, one.budget) == (model, score, budget)]
-    if not values:
+    """The best mean of a score at a budget, of the methods of the model that have most inputs there: a mean over other
+    inputs, of a run that is not done or of a method that failed, is no rival."""
+    there = [one for one in found if (one.model, one.score, one.budget) == (model, score, budget)]
+    if not there:
         raise InputError(f"no method of {model} has {score} at {budget}")
+    n = max(one.n for one in there)
+    values = [one.mean for one in there if one.n == n]
     return min(values) if score in LOW_IS_GOOD else max(values)
 
 
