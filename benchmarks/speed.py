@@ -31,7 +31,8 @@ from borex.refine import prepared
 
 PARTS = ("evaluations", "pixels", "frames", "inputs", "peers", "import", "memory")
 SETTINGS: dict[str, Any] = {
-    "target": None, "method": "field", "batch_size": 32, "baseline": None, "layout": "auto", "seed": 0,
+    "target": None, "method": "field", "batch_size": 32, "baseline": None, "layout": "auto", "output": "auto",
+    "seed": 0,
 }  # fmt: skip
 
 
@@ -265,7 +266,12 @@ def main() -> None:
     print(f"{platform.machine()}, Python {platform.python_version()}, {versions}; CPU seconds, model on one thread")
     rows: list[dict[str, Any]] = []
     for part in options.parts or PARTS:
-        found = list(measured[part](options.repeats))
+        found = []
+        for one in measured[part](options.repeats):
+            found.append(one)
+            print(
+                ", ".join(f"{name} {_shown(name, value)}" for name, value in one.items()), file=sys.stderr, flush=True
+            )
         print("\n".join(table(found)), flush=True)
         rows.extend(found)
     if options.out:

@@ -23,7 +23,7 @@ from borex.media.read import read_image
 from tests.apps.conftest import PHOTO
 
 FEW = ["--max-evals", "40"]
-COMMANDS = ["benchmark", "refine", "score"]
+COMMANDS = ["benchmark", "refine", "refine-each", "score"]
 
 
 def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -77,6 +77,10 @@ def test_every_help_has_an_example_that_runs(folder: Path, command: list[str]) -
         arguments += ["--steps", "6"]
     elif arguments[0] == "benchmark":
         write_benchmark(folder)
+    elif arguments[0] == "refine-each":
+        (folder / "photos").mkdir()
+        shutil.copy("photo.png", "photos")
+        arguments += FEW
     else:
         arguments += FEW
     assert main(arguments) == 0

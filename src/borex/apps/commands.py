@@ -145,6 +145,33 @@ def refine_command(
     print(f"wrote {', '.join(files.values())}")
 
 
+@app.command("refine-each", epilog="Example: borex refine-each photos --max-evals 300 --out pictures")
+def refine_each_command(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of pictures or videos.", metavar="FOLDER", show_default=False)
+    ],
+    model: ModelName = None,
+    target: Target = None,
+    against: Against = None,
+    max_evals: Annotated[int, typer.Option(help="The budget of each, in model inputs.")] = 200,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    batch_size: BatchSize = 32,
+    out: Annotated[Path, typer.Option(help="The folder for what is written; made if need be.", metavar="DIR")] = OUT,
+) -> None:
+    """Refine the heat map of every picture or video in FOLDER, in batches that they share.
+
+    Writes of each what `borex refine` writes, as soon as it is done, and a line of summary.csv. What is in --out
+    already is left out, so a run that was stopped goes on. A file that cannot be used is reported and stops no other.
+    """
+    from borex.apps.each import refine_each
+
+    code = refine_each(
+        folder, out, model, target=wanted_target(target, against), max_evals=max_evals, batch_size=batch_size,
+        seed=seed, progress=sys.stderr.isatty(),
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
 @app.command("score", epilog="Example: borex score photo.jpg borex-out/photo.npz")
 def score_command(
     media: Media,

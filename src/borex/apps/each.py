@@ -1,0 +1,74 @@
+"""What `borex refine-each` does: every picture and video of a folder by itself, in batches that they share."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+from borex import refine_many
+from borex.apps.outputs import check_writable, write
+from borex.errors import FileError, ModelError
+from borex.explanation import Explanation
+from borex.media.folder import PICTURES
+from borex.media.load import VIDEOS
+
+SUMMARY = "summary.csv"
+COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error")
+
+
+def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
+    """Writes what `borex refine` writes of every input that has no NAME.npz in `out` yet, and a line of summary.csv as
+    each is done. Returns 0, 1 where a model failed on one, 2 where one could not be used, which is said on stderr.
+
+    Raises FileError where there is nothing to explain, or two inputs would have the same name.
+    """
+    inputs = media_in(folder)
+    check_writable(out)
+    missing = [path for path in inputs if not (out / f"{path.stem}.npz").exists()]
+    if len(missing) < len(inputs):
+        print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already", file=sys.stderr)
+    code = 0
+    is_new = not (out / SUMMARY).exists()
+    with (out / SUMMARY).open("a", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        if is_new:
+            table.writerow(COLUMNS)
+        for one in refine_many(model, missing, **options):
+            path = missing[one.index]
+            if one.explanation is None:
+                code = max(code, 1 if isinstance(one.error, ModelError) else 2)
+                text = " ".join(str(one.error).split())
+                print(f"borex: {path}: {text}", file=sys.stderr)
+                table.writerow((path.name, "", "", 0, "", text))
+            else:
+                write(one.explanation, out, path.stem)
+                table.writerow((path.name, *_facts(one.explanation), ""))
+                print(f"{path}: {one.explanation.title()}")
+            file.flush()
+    return code
+
+
+def media_in(folder: Path) -> list[Path]:
+    """The pictures and videos of a folder, by name."""
+    if not folder.is_dir():
+        raise FileError(f"{folder} is no folder; expected one with pictures or videos. borex refine takes a file")
+    known = (*PICTURES, *VIDEOS)
+    found = sorted(one for one in folder.iterdir() if one.suffix.lower() in known and not one.name.startswith("."))
+    if not found:
+        raise FileError(
+            f"the folder {folder} holds no picture and no video; expected files that end in {', '.join(known)}"
+        )
+    stems: dict[str, Path] = {}
+    for path in found:
+        other = stems.setdefault(path.stem, path)
+        if other != path:
+            raise FileError(
+                f"{other} and {path} would both be written as {path.stem}.npz; rename one, or give each a folder"
+            )
+    return found
+
+
+def _facts(explanation: Explanation) -> tuple[str, float, int, str]:
+    return explanation.target.label, round(explanation.score, 6), explanation.evals, explanation.stop_reason
