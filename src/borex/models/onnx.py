@@ -128,18 +128,17 @@ class Scores:
         differing = bits[:1] ^ bits[1:]
 
         def compose(masks: Any, fills: np.ndarray | None = None) -> np.ndarray:
-            which = np.zeros(1, dtype=int) if fills is None else fills
+            which = np.zeros(len(masks), dtype=int) if fills is None else fills
             if masks.dtype != bool:
                 return np.asarray(self._feed(masked(media, baselines[which], masks)))
-            # Kept values become all ones, then baseline ^ ((media ^ baseline) & ones): exact, and faster than a choice.
-            ones = np.negative(np.asarray(masks).view(np.int8), dtype=f"i{fed.dtype.itemsize}").view(bits.dtype)
-            ones = np.expand_dims(ones, self._channel_axis)
-            if fills is None:
-                copies = differing[:1] & ones
-                copies ^= bits[1]
-            else:
-                copies = differing[which] & ones
-                copies ^= bits[1:][which]
+            # Kept values become all ones, then baseline ^ ((media ^ baseline) & ones): exact, and faster than a choice;
+            # one copy at a time, which stays in the processor's cache.
+            signs = np.asarray(masks).view(np.int8)
+            copies = np.empty((len(masks), *bits.shape[1:]), bits.dtype)
+            for copy, sign, fill in zip(copies, signs, which, strict=True):
+                ones = np.negative(sign, dtype=f"i{bits.dtype.itemsize}").view(bits.dtype)
+                np.bitwise_and(differing[fill], np.expand_dims(ones, self._channel_axis - 1), out=copy)
+                copy ^= bits[1 + fill]
             return np.asarray(copies.view(fed.dtype))
 
         return compose
