@@ -74,6 +74,7 @@ def changed(constants: dict[str, Any]) -> Iterator[None]:
         for spelled, value in constants.items():
             module, name = spelled.rsplit(".", 1)
             was = getattr(importlib.import_module(f"borex.{module}"), name)
+            value = np.asarray(value, was.dtype) if isinstance(was, np.ndarray) else value
             before.append((name, was, value))
             _exchange(name, was, value)
         yield
