@@ -17,7 +17,6 @@ from tests.test_rivals import task
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ABLATIONS = [one for one in read_config(BENCHMARKS / "ablation.toml").methods if one.run == "ablation:field"]
-NO_CHECK = next(one.options["constants"] for one in ABLATIONS if one.name == "from-rise-no-check")
 field = find_function("ablation:field", BENCHMARKS)
 changed = find_function("ablation:changed", BENCHMARKS)
 
@@ -42,7 +41,7 @@ def test_without_a_change_it_is_the_library() -> None:
     [
         {"link": "probability"}, {"show": "kept"}, {"show": "hidden"}, {"constants": {"settings.SPACE_CELLS": 7}},
         {"constants": {"strategies.BOX_SHARE": 1.0}}, {"baseline": "black"}, {"initial": "rise"},
-        {"constants": NO_CHECK, "initial": {"run": "rise", "budget": 20}},
+        {"never_worse": False, "initial": {"run": "rise", "budget": 20}},
     ],
     ids=str,
 )  # fmt: skip
@@ -103,5 +102,5 @@ def test_never_worse_can_be_left_out() -> None:
     start = {"run": "rise", "budget": 20}
     assert field(task((30, 44), 80)[0], initial=start).facts["chosen"] in ("initial", "refined")
     given, meter, _ = task((30, 44), 80)
-    assert "chosen" not in field(given, initial=start, constants=NO_CHECK).facts
+    assert "chosen" not in field(given, initial=start, never_worse=False).facts
     assert meter.evals == 80
