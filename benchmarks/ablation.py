@@ -18,13 +18,19 @@ from borex.targets import Target
 
 
 def field(
-    task: Task, *, constants: dict[str, Any] | None = None, link: str = "log-odds", show: str = "both", **options: Any
+    task: Task,
+    *,
+    constants: dict[str, Any] | None = None,
+    link: str = "log-odds",
+    show: str = "both",
+    never_worse: bool = True,
+    **options: Any,
 ) -> Found:
     """The map of `field` with some of its parts taken away or changed.
 
     `constants`: values of constants by "module.NAME", for this call. `link`: what the field is told of an answer, its
     "log-odds" or its "probability". `show`: the masks "kept" and "hidden", or only one of them, as many in all.
-    `options`: those of `field`.
+    `never_worse`: an initial map is compared with the refined one. `options`: those of `field`.
     """
 
     def probability(scores: np.ndarray) -> np.ndarray:
@@ -33,9 +39,15 @@ def field(
     changes: dict[str, Any] = dict(constants or {})
     if show != "both":
         changes["strategies.FieldStrategy"] = {"kept": OnlyKept, "hidden": OnlyHidden}[show]
+    if not never_worse:
+        changes |= {"check.N_CHECK": 0, "check.tops": _no_tops}
     asked: Any = task if link == "log-odds" else _Explaining(task, probability)
     with changed(changes):
         return refined(asked, method="field", **options)
+
+
+def _no_tops(heat_map: np.ndarray) -> np.ndarray:
+    return np.empty((0, *heat_map.shape), dtype=bool)
 
 
 class OnlyKept(strategies.FieldStrategy):

@@ -30,7 +30,7 @@ from borex.layout import resize
 from borex.masks import spread
 from borex.models import default
 from borex.queries import SobolBoxes, spread_shares, top_share
-from borex.refine import USUAL
+from borex.refine import usual
 from borex.replay import replay
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -60,7 +60,7 @@ def rows_of(model: Model, one: Input, budget: int, n: int) -> list[dict[str, Any
     seed = seed_of(0, one.name)
     found = borex.refine(model, media, target=one.target, max_evals=budget, seed=seed, layout="HWC")
     field = replay(found.record, found.target, found.target)._strategy._fitted()
-    hiding, turn = baselines_of(USUAL["field"], media, model.mean)
+    hiding, turn = baselines_of(usual("field", media), media, model.mean)
     asker = Asker(model, media, hiding)
     fills = np.resize(np.array(turn), n)
     rng, lines = np.random.default_rng([seed, 11]), []

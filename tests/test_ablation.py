@@ -41,6 +41,7 @@ def test_without_a_change_it_is_the_library() -> None:
     [
         {"link": "probability"}, {"show": "kept"}, {"show": "hidden"}, {"constants": {"settings.SPACE_CELLS": 7}},
         {"constants": {"strategies.BOX_SHARE": 1.0}}, {"baseline": "black"}, {"initial": "rise"},
+        {"never_worse": False, "initial": {"run": "rise", "budget": 20}},
     ],
     ids=str,
 )  # fmt: skip
@@ -95,3 +96,11 @@ def test_names_are_changed_where_they_were_imported_and_put_back(monkeypatch: py
     assert 2 * len(check.SHARES) == check.N_CHECK
     with pytest.raises(AttributeError), changed({"refiner.NO_SUCH_NAME": 1}):
         pass
+
+
+def test_never_worse_can_be_left_out() -> None:
+    start = {"run": "rise", "budget": 20}
+    assert field(task((30, 44), 80)[0], initial=start).facts["chosen"] in ("initial", "refined")
+    given, meter, _ = task((30, 44), 80)
+    assert "chosen" not in field(given, initial=start, never_worse=False).facts
+    assert meter.evals == 80
