@@ -15,19 +15,10 @@ from pathlib import Path
 from borex.evaluation.benchmark import Config, Row, read_config, read_table
 from borex.evaluation.benchmark.charts import colours_of, curves, spelled
 from borex.evaluation.benchmark.inputs import read_inputs
-from borex.evaluation.benchmark.report import versions
+from borex.evaluation.benchmark.report import DRAWN, versions
 from borex.evaluation.benchmark.run import jobs_of
 from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means
 from borex.evaluation.benchmark.table import open_table
-
-SCORES = (
-    "insertion_blur_minus_deletion",
-    "insertion_blur",
-    "insertion_baseline",
-    "deletion",
-    "average_precision",
-    "best_f1",
-)
 
 
 def markdown(config: Config, rows: list[Row], pictures: dict[str, list[str]]) -> str:
@@ -54,7 +45,7 @@ def markdown(config: Config, rows: list[Row], pictures: dict[str, list[str]]) ->
 def means_table(found: list[Mean]) -> list[str]:
     """The means of one model, a line for each method and budget."""
     at = {(one.budget, one.method, one.score): one for one in found}
-    scores = [score for score in SCORES if any(one.score == score for one in found)]
+    scores = [score for score in DRAWN if any(one.score == score for one in found)]
     lines = ["Means over inputs; the best of each number of model inputs in bold.", ""]
     lines += [f"| method | model inputs | {' | '.join(map(spelled, scores))} | n |", "|---" * (len(scores) + 3) + "|"]
     for budget, method in sorted(dict.fromkeys(key[:2] for key in at), key=lambda key: key[0]):
@@ -70,7 +61,7 @@ def means_table(found: list[Mean]) -> list[str]:
 
 def tests_table(tests: list[Compared]) -> list[str]:
     """The paired comparisons of one model, a line for each pair."""
-    scores = [score for score in SCORES if any(one.score == score for one in tests)]
+    scores = [score for score in DRAWN if any(one.score == score for one in tests)]
     at = {(one.ours, one.ours_budget, one.other, one.other_budget, one.score): one.result for one in tests}
     lines = [
         "Paired differences: median, above 0 where the first is better; p of the one-sided Wilcoxon signed-rank test,",

@@ -197,10 +197,11 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     path = refined_once().save(tmp_path / "it.npz")
     with np.load(path) as stored:
         arrays = dict(stored)
-    arrays["json"] = np.array(json.dumps({**json.loads(str(arrays["json"])), "format": 99}))
-    np.savez(path, **arrays)
-    with pytest.raises(FileError, match=r"has format 99; this version reads 1\. Update borex"):
-        Explanation.load(path)
+    text = json.loads(str(arrays.pop("json")))
+    for number, says in ((99, r"Update borex"), (1, r"It is of an earlier borex: explain the media again")):
+        np.savez(path, json=np.array(json.dumps({**text, "format": number})), **arrays)
+        with pytest.raises(FileError, match=rf"has format {number}; this version reads 2\. {says}"):
+            Explanation.load(path)
 
 
 # Pictures

@@ -65,10 +65,10 @@ def baselines_of(
     `baseline`: a tuple of what `baseline_of` takes, whose entries hide in turn, a repeated one more often; or one of
     it. A tuple of numbers alone is a colour, one baseline. Raises what `baseline_of` raises.
     """
-    several = isinstance(baseline, tuple) and baseline and not _is_colour(baseline)
+    parts = baseline if isinstance(baseline, tuple) and baseline and not _is_colour(baseline) else (baseline,)
     found: list[np.ndarray] = []
     turn = []
-    for part in baseline if several and isinstance(baseline, tuple) else (baseline,):
+    for part in parts:
         values = baseline_of(part, media, mean)
         known = [number for number, other in enumerate(found) if np.array_equal(values, other)]
         turn.append(known[0] if known else len(found))

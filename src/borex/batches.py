@@ -10,6 +10,7 @@ import numpy as np
 
 from borex.blackbox import Model, checked_scores, run
 from borex.errors import InputError, ModelError
+from borex.settings import is_whole
 
 BatchSize = int | Literal["auto"]
 
@@ -42,11 +43,7 @@ class Batches:
     ) -> None:
         """`batch_size`: copies in one call, or "auto". `clock`: seconds. Raises InputError for any other value."""
         self.is_found = isinstance(batch_size, str)
-        if self.is_found and batch_size != "auto":
-            raise InputError(f'batch_size is {batch_size!r}; expected a whole number, at least 1, or "auto"')
-        if not self.is_found and (
-            isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1
-        ):
+        if batch_size != "auto" if self.is_found else not is_whole(batch_size, 1):
             raise InputError(f'batch_size is {batch_size!r}; expected a whole number, at least 1, or "auto"')
         self.model, self._clock = model, clock
         self._limit = model.max_batch or LARGEST

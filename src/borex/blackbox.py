@@ -170,7 +170,7 @@ class Asker:
         of one dtype. `batch_size`: inputs in one call of the model, or "auto"; or the `Batches` of several inputs."""
         from borex.batches import Batches
 
-        self.model, self.media, self.baseline = model, media, baseline
+        self.model, self.media = model, media
         self.batches = batch_size if isinstance(batch_size, Batches) else Batches(model, batch_size)
         try:
             self.compose = load(model, media, baseline if baseline.ndim > media.ndim else baseline[None])

@@ -17,9 +17,8 @@ from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
 from borex.refine import Job, prepared
 from borex.refiner import Refiner
+from borex.strategies import ROUND
 from borex.targets import Target, TargetLike
-
-ROUND = 20  # masks that an input is usually waiting for: so many inputs are live that they fill two batches
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,7 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], batches: Batches,
     with tqdm(total=total, unit="input", disable=not progress, leave=False) as bar:
         try:
             while is_open or live:
+                # An input usually waits for a round: so many are live that they fill two batches.
                 while is_open and len(live) < 2 + 2 * batches.size // ROUND:
                     index, media = next(waiting, (-1, None))
                     is_open = index >= 0

@@ -55,11 +55,11 @@ class Settings:
             raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
         if output not in OUTPUTS:
             raise InputError(f"output is {output!r}; expected one of {', '.join(map(repr, OUTPUTS))}")
-        if not _whole(max_evals, MIN_EVALS):
+        if not is_whole(max_evals, MIN_EVALS):
             raise BudgetError(
                 f"max_evals is {max_evals!r}; expected a whole number, at least {MIN_EVALS}. 200 is usual"
             )
-        if not _whole(seed, 0):
+        if not is_whole(seed, 0):
             raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
         usual = (TIME_CELLS,) * (len(extent) - 2) + (SPACE_CELLS, SPACE_CELLS)
         grid = tuple(min(n, size) for n, size in zip(usual, extent, strict=True)) if grid is None else tuple(grid)
@@ -68,7 +68,7 @@ class Settings:
         tolerance = TOLERANCE if tolerance is None else float(tolerance)
         if not 0 <= tolerance < 1:
             raise InputError(f"tolerance is {tolerance}; expected at least 0 (never stop early) and below 1")
-        if not turn or not all(_whole(number, 0) for number in turn) or {*turn} != {*range(len({*turn}))}:
+        if not turn or not all(is_whole(number, 0) for number in turn) or {*turn} != {*range(len({*turn}))}:
             raise InputError(f"turn is {turn!r}; expected the numbers of the baselines, from 0, such as (0, 0, 1)")
         if len(turn) > 1 and method == "paper":
             raise InputError(f'{len(turn)} baselines hide in turn, but method="paper" hides with one; give one')
@@ -94,5 +94,6 @@ class Settings:
         )
 
 
-def _whole(value: Any, least: int) -> bool:
+def is_whole(value: Any, least: int) -> bool:
+    """Whether `value` is an integer, Python's or NumPy's and no bool, of at least `least`."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)

@@ -15,7 +15,7 @@ from borex.explanation import Check, Excerpt, Explanation, Record
 from borex.settings import Settings
 from borex.targets import Target
 
-FORMAT = 1
+FORMAT = 2  # 1 knew one baseline and images alone
 ARRAYS = ("saliency", "std", "initial", "profile_std", "media")
 RECORDED = ("coverage", "scores", "fills", "points", "change")
 
@@ -56,7 +56,8 @@ def load_npz(path: Any) -> Explanation:
             )
         text = json.loads(str(arrays.pop("json")))
         if text["format"] != FORMAT:
-            raise FileError(f"{path} has format {text['format']}; this version reads {FORMAT}. Update borex")
+            what = "Update borex" if text["format"] > FORMAT else "It is of an earlier borex: explain the media again"
+            raise FileError(f"{path} has format {text['format']}; this version reads {FORMAT}. {what}")
         return _explanation(text, arrays)
     except FileNotFoundError as error:
         raise FileError(f"there is no file {path}") from error

@@ -17,6 +17,7 @@ from borex.blackbox import Asker, Model, probabilities
 from borex.errors import InputError, TargetError
 from borex.evaluation.ranking import checked_saliency, falling_order
 from borex.models import as_model
+from borex.settings import is_whole
 
 BlackBox = Any  # whatever `as_model` takes: a Model, a callable, an ONNX file, a module
 Target = int | Callable[[np.ndarray], np.ndarray]
@@ -133,7 +134,7 @@ def prepared(
             f"the media has extent {extent}; the model was made for {tuple(model.extent)}. "
             "Bring the media and the heat map to that size first"
         )
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+    if not is_whole(steps, 1):
         raise InputError(f"steps is {steps!r}; expected a whole number, at least 1")
     if not callable(target):
         checked_class(target, None)

@@ -11,6 +11,7 @@ from borex.baselines import Baseline, baseline_of
 from borex.blackbox import Asker, Output
 from borex.errors import InputError
 from borex.layout import resize, resize_media, to_channels_last
+from borex.settings import is_whole
 from borex.targets import Target, TargetLike, find_target
 
 # Scores (n, classes) of masks (n, *extent).
@@ -64,9 +65,9 @@ def alone(
     from borex.heatmaps.whitebox import read
     from borex.models import as_model
 
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 4:
+    if not is_whole(n, 4):
         raise InputError(f"n is {n!r}; expected a whole number of model inputs, at least 4")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+    if not is_whole(seed, 0):
         raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
     box = as_model(model, output=output)
     shown, _ = to_channels_last(read(media), layout)

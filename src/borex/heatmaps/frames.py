@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from borex.errors import InputError
+from borex.settings import is_whole
 
 
 def per_frame(make: Callable[[np.ndarray], Any], clip: np.ndarray, *, frames: int | None = None) -> np.ndarray:
@@ -25,7 +26,7 @@ def per_frame(make: Callable[[np.ndarray], Any], clip: np.ndarray, *, frames: in
     if clip.ndim != 4 or 0 in clip.shape:
         raise InputError(f"the clip has shape {clip.shape}; expected (T, H, W, channels), nothing empty")
     n = len(clip) if frames is None else frames
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+    if not is_whole(n, 1):
         raise InputError(f"frames is {frames!r}; expected a whole number, at least 1")
     maps: list[np.ndarray] = []
     for at in middles(len(clip), int(n)).tolist():

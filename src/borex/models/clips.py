@@ -11,6 +11,7 @@ import numpy as np
 from borex.blackbox import Model, Output, checked_scores, find_output
 from borex.errors import InputError
 from borex.layout import resize_media
+from borex.settings import is_whole
 
 MOTIONNET = Path(__file__).parent / "motionnet"
 GREY = 0.45  # what the network subtracts itself, of [0, 1]
@@ -59,7 +60,7 @@ def frame_mean(image_model: Any, *, frames: int | None = None, output: Output = 
     if model.extent is not None and len(model.extent) != 2:
         raise InputError(f"the image model takes the extent {model.extent}; expected one that takes images, (H, W)")
     if frames is not None:
-        if isinstance(frames, bool) or not isinstance(frames, (int, np.integer)) or frames < 1:
+        if not is_whole(frames, 1):
             raise InputError(f"frames is {frames!r}; expected a whole number, at least 1")
         if model.extent is None:
             raise InputError(
