@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from borex.blackbox import Model
+from borex.models import motionnet
 
 CACHE = Path(__file__).parent / ".cache"
 MEAN, SCALE = 127.0, 128.0  # what EfficientNet-Lite subtracts and divides by, of 0..255
@@ -132,3 +134,38 @@ def _served(module: Any, size: int) -> Model:
             return module(x).double().numpy()
 
     return Model(scores, extent=(size, size), mean=np.asarray(MEAN), output="logits")
+
+
+def motionnet_bfloat16() -> Model:
+    """The embedded MotionNet in bfloat16 by torch, two to three times as fast on a core that has it. Probabilities of
+    masked clips moved by .0002 in the mean and .006 at most."""
+    import onnx
+    import torch
+
+    from borex.models.clips import MOTIONNET
+    from motionnet import MotionNet
+
+    torch.set_num_threads(1)
+    embedded = motionnet(threads=1)
+    graph = onnx.load(MOTIONNET / "motionnet.onnx").graph
+    stored = {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in graph.initializer}
+    net = MotionNet().eval()
+    # The graph has every normalisation folded into the convolution before it, in the order in which they are applied.
+    named = [node.input[1:] for node in graph.node if node.op_type == "Conv"]
+    pairs = [("stem.0", "stem.1")]
+    for i, block in enumerate(net.blocks):
+        pairs += [(f"blocks.{i}.conv{k}", f"blocks.{i}.norm{k}") for k in (1, 2)]
+        pairs += [] if isinstance(block.skip, torch.nn.Identity) else [(f"blocks.{i}.skip.0", f"blocks.{i}.skip.1")]
+    for (conv, norm), (weight, bias) in zip(pairs, named, strict=True):
+        net.get_submodule(conv).weight.data = stored[weight]
+        net.get_submodule(conv).bias = torch.nn.Parameter(stored[bias])
+        net.set_submodule(norm, torch.nn.Identity())
+    net.head.weight.data, net.head.bias.data = stored["head.weight"], stored["head.bias"]
+    net = net.to(torch.bfloat16).to(memory_format=torch.channels_last_3d)
+
+    def scores(batch: np.ndarray) -> np.ndarray:
+        clips = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 4, 1, 2, 3).to(torch.bfloat16) / 255
+        with torch.inference_mode():
+            return np.asarray(net(clips).float().numpy())
+
+    return replace(embedded, scores=scores)

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from borex.blackbox import Model
+from borex.blackbox import Model, probabilities
 from borex.evaluation import average_precision
 from borex.evaluation.benchmark import Task
 from borex.evaluation.benchmark.methods import Meter, find_function, run_method
 from borex.layout import resize_media
 from borex.media.read import read_image
+from borex.models import motionnet
 from borex.models.torch import wrap
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+EXAMPLES = BENCHMARKS.parent / "examples"
 NEEDS = {"superpixels": "captum", "partition": "shap"}
 RIVALS = [
     "occlusion:occlusion", "sobol:sobol", "hsic:hsic", "partition:partition", "superpixels:lime",
@@ -66,6 +68,38 @@ def test_clips_are_no_case_of_their_own(run: str) -> None:
     found = run_method(need(run), given, BENCHMARKS, {})
     assert meter.evals <= 150
     assert found.saliency[inside].mean() > found.saliency[~inside].mean() + found.saliency.std() / 2
+
+
+def test_frames_are_refined_one_by_one_while_the_others_are_whole() -> None:
+    given, meter, inside = task((6, 20, 28), 150)
+    seen: list[np.ndarray] = []
+
+    def watched(batch: np.ndarray) -> np.ndarray:
+        seen.append((batch != given.media).any(axis=(2, 3, 4)))  # (n, frames): which frames are not whole
+        return np.asarray(given.model.scores(batch))
+
+    watching = replace(given, model=replace(given.model, scores=watched))
+    found = run_method("rivals.frames:frame_by_frame", watching, BENCHMARKS, {}).saliency
+    assert 25 + 5 * 20 < meter.evals <= 6 * 25  # a frame that says nothing is left early
+    changed = np.concatenate(seen)
+    assert changed.sum(axis=1).max() == 1
+    assert changed.any(axis=0).all()
+    frames = inside.any(axis=(1, 2))
+    assert found[frames][:, inside[frames][0]].mean() > found[frames].mean() + found[frames].std() / 2
+    assert np.ptp(found[~frames]) < 1e-9  # nothing in them changes the answer
+
+
+def test_motionnet_in_bfloat16_is_motionnet() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    motion_clip = find_function("motion_clips:motion_clip", EXAMPLES)
+    clip = motion_clip("clockwise", [read_image(EXAMPLES / "coffee.jpg")], np.random.default_rng(4)).frames
+    batch = np.stack([clip, clip[::-1], clip * (np.arange(16) > 7)[:, None, None, None].astype(np.uint8)])
+    rounded_model = find_function("zoo:motionnet_bfloat16", BENCHMARKS)()
+    exact, rounded = (probabilities(one.scores(batch), "logits") for one in (motionnet(), rounded_model))
+    assert exact[0].argmax() == 6
+    assert exact[1].argmax() == 7
+    np.testing.assert_allclose(rounded, exact, atol=0.02)
 
 
 @pytest.mark.parametrize("run", RIVALS)

@@ -49,7 +49,7 @@ def written(folder: Path, text: str) -> Path:
 def test_everything_is_read(tmp_path: Path) -> None:
     config = read_config(written(tmp_path, GOOD))
     assert (config.name, config.title, config.folder) == ("some-name", "A title", tmp_path)
-    assert config.inputs == (InputSet(tmp_path / "some/labels.csv", {"top1": "1", "kind": "photo"}, 4),)
+    assert config.inputs == (InputSet(tmp_path / "some/labels.csv", {"top1": "1", "kind": "photo"}, (0, 1), 4),)
     assert config.models == (ModelSpec("lite0", "lite0"), ModelSpec("mine", "model.onnx", {"mean": 3}))
     assert config.methods == (
         MethodSpec("a", "field", {"baseline": "mean"}),
@@ -74,8 +74,10 @@ def test_tables_of_inputs_can_lie_elsewhere(tmp_path: Path) -> None:
         ("seeds = [0, 3]", "seeds = [true]", "seeds[0] is True; expected a whole number, at least 0"),
         ("title", "titel", "titel is not known here; expected name, inputs, models"),
         ("baseline = 12.5", "baseline = []", "baseline is []; expected str or int or float"),
-        ("n = 4", "m = 4", "inputs[0].m is not known here; expected table, where, n"),
+        ("n = 4", "m = 4", "inputs[0].m is not known here; expected table, where, rows, n"),
         ("n = 4", "n = 0", "inputs[0].n is 0"),
+        ("n = 4", "rows = 2", "inputs[0].rows is 2; expected [start, step], such as [1, 2]: the rows 1, 3, 5 …"),
+        ("n = 4", "rows = [0, 0]", "inputs[0].rows[1] is 0; expected a whole number, at least 1"),
         ("where = { top1 = 1, kind = \"photo\" }", "where = 1", "inputs[0].where is 1; expected columns"),
         ('table = "some/labels.csv"', "", "inputs[0].table is missing"),
         ('name = "mine"', 'name = "lite0"', "models has two of the name 'lite0'"),

@@ -43,6 +43,21 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, table: str, wher
         read_inputs([InputSet(tmp_path / "t.csv", where)])
 
 
+def test_every_so_manieth_row_is_a_part_of_its_own(tmp_path: Path) -> None:
+    lines = [f"p{i}.png,{'a' if i != 2 else 'b'}" for i in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,kind", *lines]))
+
+    def names(*given: object) -> str:
+        return " ".join(one.name for one in read_inputs([InputSet(tmp_path / "t.csv", *given)]))
+
+    # Of the rows that `where` leaves: p0 p1 p3 p4 p5 p6 p7.
+    assert names({"kind": "a"}, (0, 2)) == "p0 p3 p5 p7"
+    assert names({"kind": "a"}, (1, 2)) == "p1 p4 p6"
+    assert names({"kind": "a"}, (1, 2), 2) == "p1 p6"
+    with pytest.raises(InputError, match="start at 7, but only 7 are left, counted from 0"):
+        names({"kind": "a"}, (7, 1))
+
+
 def test_a_picture_and_its_mask_come_at_the_models_size(few: Path) -> None:
     one = read_inputs([InputSet(few / "labels.csv")])[0]
     np.testing.assert_array_equal(load_media(one, None), read_image(few / "p0.png"))

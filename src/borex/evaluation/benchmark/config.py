@@ -19,11 +19,13 @@ NAME = re.compile(r"[\w.+@=-]+")  # what may stand in a file name and in a table
 @dataclass(frozen=True)
 class InputSet:
     """Rows of a table of inputs: `table`, a CSV file with a column `file` and, where they apply, `class_index`, `mask`
-    (or `masks`) and `kind`; `where`: only rows whose columns have these values; `n`: so many of those, evenly spread.
+    (or `masks`) and `kind`; `where`: only rows whose columns have these values; `rows`: of those, counted from 0, the
+    `start` and every `step`-th after it; `n`: so many of what is left, evenly spread.
     """
 
     table: Path
     where: dict[str, str] = field(default_factory=dict)
+    rows: tuple[int, int] = (0, 1)
     n: int | None = None
 
 
@@ -97,12 +99,18 @@ def _config(given: dict[str, Any], path: Path, data: Path) -> Config:
     _check_keys("", given, known, ("inputs", "models", "methods", "budgets"))
     sets = []
     for i, one in enumerate(_tables(given, "inputs")):
-        _check_keys(f"inputs[{i}].", one, ("table", "where", "n"), ("table",))
+        _check_keys(f"inputs[{i}].", one, ("table", "where", "rows", "n"), ("table",))
         where = one.get("where", {})
         if not isinstance(where, dict):
             raise InputError(f"inputs[{i}].where is {where!r}; expected columns and their values: {{top1 = 1}}")
         n = None if "n" not in one else _count(f"inputs[{i}].n", one["n"])
-        sets.append(InputSet(data / one["table"], {k: str(v) for k, v in where.items()}, n))
+        rows = one.get("rows", [0, 1])
+        if not isinstance(rows, list) or len(rows) != 2:
+            raise InputError(
+                f"inputs[{i}].rows is {rows!r}; expected [start, step], such as [1, 2]: the rows 1, 3, 5 …"
+            )
+        start, step = _count(f"inputs[{i}].rows[0]", rows[0], least=0), _count(f"inputs[{i}].rows[1]", rows[1])
+        sets.append(InputSet(data / one["table"], {k: str(v) for k, v in where.items()}, (start, step), n))
     budgets = _counts("budgets", given["budgets"])
     methods = tuple(_method(i, one) for i, one in enumerate(_tables(given, "methods")))
     models = []

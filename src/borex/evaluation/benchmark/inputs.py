@@ -60,6 +60,10 @@ def _chosen(part: InputSet) -> list[Input]:
     rows = [row for row in rows if all(row[key] == value for key, value in part.where.items())]
     if not rows:
         raise InputError(f"no row of {path} has {part.where}")
+    start, step = part.rows
+    if start >= len(rows):
+        raise InputError(f"rows of {path} start at {start}, but only {len(rows)} are left, counted from 0")
+    rows = rows[start::step]
     if part.n is not None and part.n < len(rows):
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, part.n).astype(int)]
     return [_input(path, row) for row in rows]
