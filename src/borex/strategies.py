@@ -15,6 +15,9 @@ from borex.settings import Settings
 
 ROUND = 20  # masks: half of them kept, the other half the same hidden
 BOX_SHARE = 0.3  # of the budget goes to Sobol boxes before the Thompson masks
+# Standard deviation, in cells, of the Gaussian in space over which a map with an early axis is averaged: it has several
+# cells for each answer, so that what is known of one alone is little.
+NEIGHBOURHOOD = 0.7
 
 
 class Strategy(Protocol):
@@ -110,9 +113,8 @@ class FieldStrategy:
         extent = self._settings.extent
         if self.field.flat or len(self.field) < 2:
             return np.zeros(extent, np.float32), np.zeros(extent, np.float32)
-        field = self._fitted()
         # Single precision before it is spread: the maps of a large photo are large.
-        mean, std = (spread(values.astype(np.float32)[None], extent)[0] for values in (field.mean(), field.std()))
+        mean, std = (spread(values.astype(np.float32)[None], extent)[0] for values in averaged(self._fitted()))
         return mean, std
 
     def profile_std(self) -> np.ndarray:
@@ -122,6 +124,9 @@ class FieldStrategy:
             return np.zeros(early, np.float32)
         *times, rows, columns = self._settings.grid
         shares = [np.bincount(cell_of_pixel(size, n)) / size for size, n in ((height, rows), (width, columns))]
+        shares = [
+            share @ neighbours for share, neighbours in zip(shares, neighbourhoods(self._settings.grid), strict=True)
+        ]
         places = int(np.prod(times))
         weights = np.multiply.outer(np.eye(places), np.multiply.outer(*shares))
         std = self._fitted().std_of(weights.reshape(places, *times, rows, columns)).astype(np.float32)
@@ -144,6 +149,31 @@ class FieldStrategy:
         self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
     ) -> None:
         self.field.observe(coverage, links, fills)
+
+
+def neighbourhoods(grid: tuple[int, ...]) -> list[np.ndarray]:
+    """For each of the two axes of space the weights `(cells, cells)` with which each cell's value in the map averages
+    those around it; of a grid without an early axis of more than one cell each stands for itself."""
+    from scipy.ndimage import gaussian_filter1d
+
+    alone = max(grid[:-2], default=1) == 1
+    # Mirrored borders: every cell has the same weight in all, so that no sum over space changes.
+    return [np.eye(n) if alone else gaussian_filter1d(np.eye(n), NEIGHBOURHOOD, mode="reflect") for n in grid[-2:]]
+
+
+def averaged(field: Field) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and standard deviation `(*grid,)` of the saliency averaged over `neighbourhoods`."""
+    *early, height, width = field.grid
+    if max(early, default=1) == 1:
+        return field.mean(), field.std()
+    in_height, in_width = neighbourhoods(field.grid)
+    around = np.einsum("ij,kl->ikjl", in_height, in_width).reshape(-1, height, width)
+    std = np.empty(field.grid)
+    for place in np.ndindex(*early):  # one after the other: the weights of all cells at once would be large
+        weights = np.zeros((len(around), *field.grid))
+        weights[(slice(None), *place)] = around
+        std[place] = field.std_of(weights).reshape(height, width)
+    return in_height @ field.mean() @ in_width.T, std
 
 
 class PaperStrategy:
