@@ -5,6 +5,7 @@ A mask has the media's extent; 1 = kept, 0 = hidden. Nothing here knows how many
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,18 @@ class CellMasks:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return spread(self.kept, self.extent).astype(dtype or bool, copy=False)
+
+
+def ones_where_kept(masks: Any, dtype: np.dtype[Any], width: int) -> Iterator[np.ndarray]:
+    """For each of bool masks `(n, *extent)`, an array or CellMasks, all ones where it keeps and zeros elsewhere; the
+    last axis is `width` long, each pixel of it repeated. One at a time: it stays in the processor's cache."""
+    *early, last = masks.shape[1:]
+    cells = hasattr(masks, "kept")
+    kept = masks.kept if cells else np.asarray(masks)
+    column = np.repeat(cell_of_pixel(last, kept.shape[-1]), width // last)
+    for one in kept.view(np.int8):
+        ones = np.negative(one, dtype=f"i{dtype.itemsize}").view(dtype)
+        if cells:
+            yield spread(np.take(ones, column, axis=-1)[None], (*early, width))[0]
+        else:
+            yield ones if width == last else np.repeat(ones, width // last, axis=-1)
