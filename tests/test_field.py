@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad
 
-from borex.evidence import CENTRE, negative_log_density
 from borex.field import Field, Hyperparameters
-from borex.observations import Relations
 from borex.threads import one_thread
 from tests.oracles import DenseField
 
@@ -190,51 +186,6 @@ def test_a_transposed_input_has_a_transposed_posterior(kind: str) -> None:
     np.testing.assert_allclose(a.mean().transpose(swap), b.mean(), rtol=0, atol=1e-6)
     np.testing.assert_allclose(a.std().transpose(swap), b.std(), rtol=0, atol=1e-6)
     assert np.ptp(a.mean()) > 0.01
-
-
-@pytest.mark.parametrize("n_baselines", [1, 2])
-@pytest.mark.parametrize("shift", [(0, 0, 0, 0, 0), (0.5, -0.3, -1, 0.7, 0.9), (-1, 0.5, 1, -2, -0.5)])
-def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int) -> None:
-    grid, extent = SIZES["image"]
-    coverage, values = queries(grid)
-    field = told(grid, extent, None, HYPER["image"], coverage, values, n_baselines)
-    asked = field._asked
-    how = Relations.of(asked, asked, n_baselines)
-    gram = asked.rows @ field._applied(HYPER["image"].lengths, asked.rows).T
-    parts = gram, gram * how.ends, gram * how.fills if n_baselines > 1 else None
-    given = parts, 25.0 * how.group, asked.hidden, scaled(values)
-    theta = CENTRE + shift
-    away = check_grad(
-        lambda t: negative_log_density(t, *given)[0], lambda t: negative_log_density(t, *given)[1], theta, epsilon=1e-6
-    )
-    assert away < 1e-4 * np.linalg.norm(negative_log_density(theta, *given)[1])
-
-
-def test_fitting_raises_the_evidence(kind: str) -> None:
-    grid, extent = SIZES[kind]
-    coverage, values = queries(grid, 60)
-    field = Field(grid, extent)
-    field.observe(coverage, values)
-    field.fit()
-    assert field.evidence() > field.with_hyperparameters(**vars(HYPER[kind])).evidence()
-    fitted = field.hyperparameters
-    assert fitted is not None
-    for worse in (replace(fitted, amplitude=fitted.amplitude * 4), replace(fitted, noise=(2.0, 2.0))):
-        assert field.evidence() > field.with_hyperparameters(**vars(worse)).evidence()
-
-
-def test_fitting_depends_on_the_answers_alone(kind: str) -> None:
-    grid, extent = SIZES[kind]
-    coverage, values = queries(grid, 30)
-    once = Field(grid, extent)
-    once.observe(coverage, values)
-    once.fit()
-    twice = Field(grid, extent)
-    twice.observe(coverage[:10], values[:10])
-    twice.fit()
-    twice.observe(coverage[10:], values[10:])
-    twice.fit()
-    assert once.hyperparameters == twice.hyperparameters
 
 
 def test_units_of_the_answers_carry_through(kind: str) -> None:

@@ -141,6 +141,24 @@ def test_asking_for_results_in_between_changes_nothing() -> None:
     assert same(*runs)
 
 
+def test_rounds_grow_with_what_is_known() -> None:
+    """As pairs of kept and hidden, 20 masks at first, then a tenth of what was answered; to the last of the budget."""
+    weights = bumps(IMAGE)
+    refiner = Refiner(IMAGE, max_evals=437, tolerance=0)
+    rounds = []
+    while len(masks := refiner.ask()):
+        rounds.append((refiner.evals, len(masks)))
+        refiner.tell(masks, scores_of(linear(weights), masks))
+    assert refiner.evals == 437
+    assert rounds[0] == (0, 2)
+    *rounds, last = rounds[1:]
+    for answered, n in rounds:
+        assert n % 2 == 0
+        assert n == 20 if answered <= 200 else 0.1 * answered - 2 < n <= 0.1 * answered
+    assert rounds[-1][1] > 30
+    assert last[1] <= 44
+
+
 def test_one_score_an_input_may_come_without_its_axis() -> None:
     model = share_seen(box(IMAGE))
     one = driven(Refiner(IMAGE, max_evals=40), model).result()

@@ -6,7 +6,9 @@ amplitude, contrast and noises are found by L-BFGS with the analytic gradient (R
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 # Hyperparameters are few: this many answers, spread over all of them, decide them as well as thousands would.
 MAX_ANSWERS = 128
+# A search among the first 40, 80, 160, … answers starts where that among half as many ended.
+FIRST_STAGE = 40
+STEPS = 8  # of L-BFGS, on a rung of the ladder
 RUNG = 1.4  # between neighbouring length scales
 LENGTH, LENGTH_SPREAD = 3.0, 0.7  # cells; median and log-std of the prior of a length scale
 # Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden, part of the baselines):
@@ -28,13 +33,37 @@ BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-2.5, 1.0), (-2.5, 1.0), (-3.0, 0.0)]
 TRUST = 3.0  # std of what beta times the initial map explains, in standard deviations of the answers: wide
 
 
-def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> Hyperparameters:
-    """The hyperparameters with the largest posterior density given the field's answers, searched from the usual values
-    or, for less, from the length scales of `start`."""
+def last_stage(n: int) -> int:
+    """The largest of 40, 80, 160, … that is at most `n`; 0 where `n` is less."""
+    return FIRST_STAGE << (n // FIRST_STAGE).bit_length() - 1 if n >= FIRST_STAGE else 0
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """What answers have to do with each other at some length scales, see `negative_log_density`, and the mean variance
+    of an answer that `parts` were divided by."""
+
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray | None]
+    unit: float
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best that a search found: minus the log density there, and where."""
+
+    cost: float
+    theta: np.ndarray
+    lengths: tuple[float, ...]
+
+
+def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = None) -> Hyperparameters:
+    """The hyperparameters with the largest posterior density given the field's first `n` answers, searched from `start`
+    or else from the usual values."""
     from borex.field import WIDE, Hyperparameters
 
-    chosen = np.linspace(0, len(field) - 1, min(len(field), MAX_ANSWERS)).astype(int)
-    asked, values = field._asked[chosen], field._scaled()[chosen]
+    chosen = np.linspace(0, n - 1, min(n, MAX_ANSWERS)).astype(int)
+    centre, unit = field._units(n)
+    asked, values = field._asked[chosen], (field._values[chosen] - centre) / unit
     how = Relations.of(asked, asked, field._n_baselines)
     rows, fixed = asked.rows, WIDE**2 * how.group
     trust = TRUST
@@ -46,42 +75,57 @@ def fit_hyperparameters(field: Field, start: Hyperparameters | None = None) -> H
     lengths = (LENGTH,) * (len(field.grid) - 1) if start is None else start.lengths
     if not len(rows):
         return Hyperparameters(1.0, 0.5, 0.3, lengths, (0.3, 0.3), trust)
-    tried: dict[tuple[float, ...], tuple[float, np.ndarray, float]] = {}
 
-    def at(lengths: tuple[float, ...], guess: np.ndarray) -> tuple[float, np.ndarray, float]:
-        key = tuple(np.round(np.log(lengths), 6))
-        if key not in tried:
-            gram = rows @ field._applied(lengths, rows).T
-            unit = max(float(np.diag(gram).mean()), 1e-12)
-            found, cost = _minimise(guess, gram / unit, how, fixed, asked.hidden, values)
-            cost += 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2
-            tried[key] = cost, found, unit
-        return tried[key]
+    @cache
+    def rung(lengths: tuple[float, ...]) -> _Rung:
+        gram = rows @ field._applied(lengths, rows).T
+        unit = max(float(np.diag(gram).mean()), 1e-12)
+        gram /= unit
+        return _Rung((gram, gram * how.ends, gram * how.fills if how.fills.any() else None), unit)
 
-    best = at(lengths, CENTRE)
+    def beside(lengths: tuple[float, ...]) -> float:
+        return 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2
+
+    def cost(lengths: tuple[float, ...], theta: np.ndarray) -> float:
+        given = rung(lengths).parts, fixed, asked.hidden, values
+        return negative_log_density(theta, *given)[0] + beside(lengths)
+
+    def best_on(lengths: tuple[float, ...], guess: np.ndarray) -> _Found:
+        theta, least = _minimise(guess, rung(lengths).parts, fixed, asked.hidden, values)
+        return _Found(least + beside(lengths), theta, lengths)
+
+    guess = CENTRE
+    if start is not None:
+        amplitude = start.amplitude * np.sqrt(rung(lengths).unit)
+        guess = np.log([amplitude, start.contrast, *start.noise, start.fills])
+    best = best_on(lengths, guess)
     for axis in range(len(lengths)):
         for step in (RUNG, 1 / RUNG):
-            while True:
-                longer = (*lengths[:axis], lengths[axis] * step, *lengths[axis + 1 :])
-                there = at(longer, best[1])
-                if there[0] >= best[0] - 1e-6 or not 0.5 <= longer[axis] <= 16:
+            before = best
+            while 0.5 <= best.lengths[axis] * step <= 16:
+                there = _scaled(best.lengths, axis, step)
+                # A neighbour that is worse with what is best here is not searched: measured, that loses nothing.
+                if cost(there, best.theta) >= best.cost - 1e-6:
                     break
-                best, lengths = there, longer
-    amplitude, contrast, seen, hid, fills = map(float, np.exp(best[1]))
-    return Hyperparameters(amplitude / float(np.sqrt(best[2])), contrast, fills, lengths, (seen, hid), float(trust))
+                best = best_on(there, best.theta)
+            if best is not before:
+                break  # where longer was better, shorter is not
+    amplitude, contrast, seen, hid, fills = map(float, np.exp(best.theta))
+    amplitude /= float(np.sqrt(rung(best.lengths).unit))
+    return Hyperparameters(amplitude, contrast, fills, best.lengths, (seen, hid), float(trust))
 
 
-def _minimise(
-    guess: np.ndarray, gram: np.ndarray, how: Relations, fixed: np.ndarray, hidden: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, float]:
+def _scaled(lengths: tuple[float, ...], axis: int, factor: float) -> tuple[float, ...]:
+    return (*lengths[:axis], lengths[axis] * factor, *lengths[axis + 1 :])
+
+
+def _minimise(guess: np.ndarray, *given: Any) -> tuple[np.ndarray, float]:
     from scipy.optimize import minimize
 
-    parts = (gram, gram * how.ends, gram * how.fills if how.fills.any() else None)
-
     def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        return negative_log_density(theta, parts, fixed, hidden, values)
+        return negative_log_density(theta, *given)
 
-    found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": 8})
+    found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": STEPS, "ftol": 1e-5})
     return np.asarray(found.x), float(found.fun)
 
 

@@ -88,6 +88,7 @@ class Field:
         self._asked = Observations.of(np.empty((0, *grid)))
         self._values = np.empty(0)
         self.hyperparameters: Hyperparameters | None = None
+        self._fits: dict[int, Hyperparameters] = {}  # by the number of answers that they are from
         self._forget()
 
     # --- observations
@@ -186,16 +187,21 @@ class Field:
 
     # --- hyperparameters
 
-    def fit(self, again: bool = False) -> None:
-        """Chooses the hyperparameters by evidence, from the answers so far. `again`: start the search from the last
-        choice, which is faster; otherwise the choice depends on the answers alone."""
-        from borex.evidence import fit_hyperparameters
-
+    def fit(self, n: int | None = None) -> None:
+        """Chooses the hyperparameters by evidence, from the first `n` answers, in their order, and from nothing else;
+        None: from all so far."""
+        n = len(self) if n is None else n
         self._forget()
-        self._centre = float(self._values.mean()) if len(self) else 0.0
-        self._unit = float(self._values.std()) if len(self) else 1.0
-        self._unit = self._unit if self._unit > 1e-9 else 1.0
-        self.hyperparameters = fit_hyperparameters(self, self.hyperparameters if again else None)
+        self._centre, self._unit = self._units(n)
+        self.hyperparameters = self._fitted(n)
+
+    def _fitted(self, n: int) -> Hyperparameters:
+        from borex.evidence import fit_hyperparameters, last_stage
+
+        if n not in self._fits:
+            before = last_stage(n - 1)
+            self._fits[n] = fit_hyperparameters(self, n, self._fitted(before) if before else None)
+        return self._fits[n]
 
     def with_hyperparameters(self, **changes: object) -> Field:
         """The same field and observations under other hyperparameters."""
@@ -223,6 +229,13 @@ class Field:
 
     def _scaled(self) -> np.ndarray:
         return (self._values - self._centre) / self._unit
+
+    def _units(self, n: int) -> tuple[float, float]:
+        """Mean and standard deviation of the first `n` answers; 1 where they do not differ."""
+        if n == 0:
+            return 0.0, 1.0
+        unit = float(self._values[:n].std())
+        return float(self._values[:n].mean()), unit if unit > 1e-9 else 1.0
 
     def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
         return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])

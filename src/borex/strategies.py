@@ -7,13 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from borex.evidence import FIRST_STAGE, last_stage
 from borex.field import Field
 from borex.masks import CellMasks, cell_means, cell_of_pixel, spread
 from borex.published import Published
 from borex.queries import SobolBoxes, spread_shares, top_share
 from borex.settings import Settings
 
-ROUND = 20  # masks: half of them kept, the other half the same hidden
+ROUND = 20  # masks at least: half of them kept, the other half the same hidden
+GROWTH = 0.1  # a round is this share of the answers so far, where that is more: the later, the less one round tells
 BOX_SHARE = 0.3  # of the budget goes to Sobol boxes before the Thompson masks
 # Standard deviation, in cells, of the Gaussian in space over which a map with an early axis is averaged: it has several
 # cells for each answer, so that what is known of one alone is little.
@@ -72,7 +74,7 @@ class FieldStrategy:
 
     def ask(self, room: int) -> Any:
         if self._asked is None:
-            n = min(ROUND, room)
+            n = min(max(ROUND, 2 * int(GROWTH * len(self.field) / 2)), room)
             if n == 0:
                 return np.empty((0, *self._settings.extent), dtype=bool)
             half = (n + 1) // 2
@@ -96,12 +98,13 @@ class FieldStrategy:
     ) -> None:
         self.field.observe(coverage, links, fills)
         self._asked = None
-        if len(self.field) >= max(2 * ROUND, 2 * self._fitted_at):
-            self.field.fit(again=True)
-            self._fitted_at = len(self.field)
+        stage = last_stage(len(self.field))
+        if stage > self._fitted_at:
+            self.field.fit(stage)
+            self._fitted_at = stage
 
     def note(self) -> dict[str, float] | None:
-        if len(self.field) < ROUND or self.field.flat:
+        if len(self.field) < FIRST_STAGE or self.field.flat:
             return None
         mean = self.field.mean().ravel()
         ranks = np.argsort(np.argsort(mean)).astype(np.float64)
