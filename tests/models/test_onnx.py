@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -216,6 +217,24 @@ def test_a_session_of_ones_own(tmp_path: Path) -> None:
     close(wrap(tmp_path / "m.onnx", threads=1)(media(2)), logits(media(2) / 255))
     with pytest.raises(InputError, match="threads is 0"):
         wrap(tmp_path / "m.onnx", threads=0)
+
+
+def test_a_gpu_is_used_where_onnxruntime_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it would be asked for: there is no GPU here."""
+    asked: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, options: Any, providers: list[Any]) -> Any:
+        asked.append([one if isinstance(one, str) else one[0] for one in providers])
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    path, cuda, cpu = write(tmp_path / "m.onnx"), "CUDAExecutionProvider", "CPUExecutionProvider"
+    for available in ([cpu], [cuda, cpu]):
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda available=available: available)
+        close(wrap(path)(media(2)), logits(media(2) / 255))
+        wrap(path, threads=2)
+    assert asked == [[cpu], [cpu], [cuda, cpu], [cpu]]
 
 
 def test_files_that_are_missing_or_no_model(tmp_path: Path) -> None:

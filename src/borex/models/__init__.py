@@ -74,7 +74,7 @@ def as_model(model: Any = None, **options: Any) -> Model:
 def default(*, threads: int | None = None) -> Model:
     """The embedded model: EfficientNet-Lite0, ImageNet-1k, for RGB images in 0..255, brought to 224 x 224.
 
-    `threads`: CPU threads; None: all cores. Raises MissingExtraError without onnxruntime.
+    `threads`: CPU threads; None: all cores, or a GPU (`onnx.wrap`). Raises MissingExtraError without onnxruntime.
     """
     from borex.models import onnx
 

@@ -50,7 +50,7 @@ def wrap(
 ) -> Model:
     """The classifier in an ONNX file as a Model, which takes media `(n, *extent, channels)`.
 
-    `path_or_session`: a file, run on the CPU, or an `onnxruntime.InferenceSession` of your own (for a GPU, say).
+    `path_or_session`: a file, or an `onnxruntime.InferenceSession` of your own, which stays as it is.
     `mean`, `std`, `scale`: the graph is fed `(media / scale - mean) / std`; numbers, or one a channel, mean and std in
     units of `media / scale`. Where `scale` is not given it is 255 with a mean or std; with neither, uint8 media is
     divided by 255 and float media is taken as it is. A graph that takes uint8 holds its own preprocessing: media in
@@ -58,7 +58,8 @@ def wrap(
     `layout`: how the graph takes its input, one of NCHW, NHWC, NCTHW, NTCHW, NTHWC; "auto": read from its shape.
     `extent`: what media is brought to where the graph leaves it open; a graph with a fixed extent says so itself.
     `output_name`: which of the graph's outputs are the scores `(n, classes)`; None: the first.
-    `threads`: CPU threads for a file; None: all cores.
+    `threads`: CPU threads for a file, which then runs there; None: an NVIDIA GPU where this onnxruntime has its CUDA
+    provider, else all cores.
 
     A graph with a fixed batch is fed that many at a time. A file may describe itself, in its `metadata_props`, by JSON:
     "borex.labels", a list of class names; "borex.output", "probabilities" or "logits"; "borex.mean", the colour that
@@ -190,8 +191,12 @@ def _session(path_or_session: Any, threads: int | None) -> Any:
         if threads < 1:
             raise InputError(f"threads is {threads}; expected at least 1, or None for all cores")
         options.intra_op_num_threads = threads
+    # The fastest convolution is guessed, not searched for: a search for every new batch size takes longer than the run.
+    cuda = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"})
+    has_gpu = threads is None and cuda[0] in onnxruntime.get_available_providers()
+    providers = [cuda, "CPUExecutionProvider"] if has_gpu else ["CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileError(
