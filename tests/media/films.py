@@ -74,3 +74,22 @@ def noise(n: int = T) -> np.ndarray:
     frames = np.array(greys(n))
     frames[:, 8:24, 8:40] = np.random.default_rng(0).integers(0, 256, (n, 16, 32, 3), dtype=np.uint8)
     return frames
+
+
+def of_two_sizes(path: Path) -> Path:
+    """A film of 7 greys whose frames are half as large from the fifth on; the stream names the first size."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=8)
+        stream.width, stream.height, stream.pix_fmt = W, H, "yuvj420p"
+        for size, times in (((H, W), range(4)), ((H // 2, W // 2), range(4, 7))):
+            context = av.CodecContext.create("mjpeg", "w")
+            context.height, context.width, context.pix_fmt = *size, "yuvj420p"
+            context.time_base = Fraction(1, 8)
+            for time in times:
+                pixels = np.full((*size, 3), 10 + 10 * time, np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = time, Fraction(1, 8)
+                for packet in context.encode(frame):
+                    packet.stream = stream
+                    container.mux(packet)
+    return path

@@ -13,7 +13,7 @@ from borex.errors import FileError, InputError
 from borex.media import load
 from borex.media.load import Part, is_clip, read_given, read_media
 from borex.media.video import Clip, read_clip, write_clip
-from tests.media.films import CODECS, H, T, W, encoded, greys, noise, sound, turned, which
+from tests.media.films import CODECS, H, T, W, encoded, greys, noise, of_two_sizes, sound, turned, which
 
 
 def brightness(batch: np.ndarray) -> np.ndarray:
@@ -96,6 +96,13 @@ def test_rotation_and_changing_rates_are_respected(tmp_path: Path) -> None:
     found = explained(encoded(tmp_path / "b.mkv", greys(8), times=times))
     assert found.excerpt is not None
     np.testing.assert_allclose(found.excerpt.seconds, np.array(times) / 8, atol=2e-3)
+
+
+def test_frames_that_change_their_size_come_at_that_of_the_first(tmp_path: Path) -> None:
+    found = explained(of_two_sizes(tmp_path / "a.mkv"))
+    assert found.saliency.shape == (7, H, W)
+    assert found.media is not None
+    assert which(found.media) == list(range(7))
 
 
 def test_a_video_for_a_model_of_images_says_what_to_do(tmp_path: Path) -> None:

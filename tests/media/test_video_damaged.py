@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 
 from borex.errors import FileError, MissingExtraError
 from borex.media.video import read_clip, write_clip
-from tests.media.films import CODECS, H, T, W, cut, encoded, greys, noise, sound, which
+from tests.media.films import CODECS, H, T, W, cut, encoded, greys, noise, of_two_sizes, sound, which
 
 av = pytest.importorskip("av")
 
@@ -74,21 +73,7 @@ def test_of_a_file_that_breaks_off_the_rest_is_used_and_a_warning_says_so(tmp_pa
 
 
 def test_frames_that_change_their_size_need_one(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=8)
-        stream.width, stream.height, stream.pix_fmt = W, H, "yuvj420p"
-        for size, times in (((H, W), range(4)), ((H // 2, W // 2), range(4, 7))):
-            context = av.CodecContext.create("mjpeg", "w")
-            context.height, context.width, context.pix_fmt = *size, "yuvj420p"
-            context.time_base = Fraction(1, 8)
-            for time in times:
-                pixels = np.full((*size, 3), 10 + 10 * time, np.uint8)
-                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                frame.pts, frame.time_base = time, Fraction(1, 8)
-                for packet in context.encode(frame):
-                    packet.stream = stream
-                    container.mux(packet)
+    path = of_two_sizes(tmp_path / "a.mkv")
     with pytest.raises(FileError, match=r"32 x 48 \(height x width\) until 0.375 s, 16 x 24 at 0.5 s.*size=\(32, 48\)"):
         read_clip(path)
     clip = read_clip(path, size=(H, W))
