@@ -20,6 +20,8 @@ from borex.evaluation.benchmark.run import jobs_of
 from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means
 from borex.evaluation.benchmark.table import open_table
 
+SHOWN = (*DRAWN, "pointing_game", "time_average_precision")
+
 
 def markdown(config: Config, rows: list[Row], pictures: dict[str, list[str]]) -> str:
     """The page of one benchmark."""
@@ -45,7 +47,7 @@ def markdown(config: Config, rows: list[Row], pictures: dict[str, list[str]]) ->
 def means_table(found: list[Mean]) -> list[str]:
     """The means of one model, a line for each method and budget."""
     at = {(one.budget, one.method, one.score): one for one in found}
-    scores = [score for score in DRAWN if any(one.score == score for one in found)]
+    scores = [score for score in SHOWN if any(one.score == score for one in found)]
     lines = ["Means over inputs; the best of each number of model inputs in bold.", ""]
     lines += [f"| method | model inputs | {' | '.join(map(spelled, scores))} | n |", "|---" * (len(scores) + 3) + "|"]
     for budget, method in sorted(dict.fromkeys(key[:2] for key in at), key=lambda key: key[0]):
@@ -61,7 +63,7 @@ def means_table(found: list[Mean]) -> list[str]:
 
 def tests_table(tests: list[Compared]) -> list[str]:
     """The paired comparisons of one model, a line for each pair."""
-    scores = [score for score in DRAWN if any(one.score == score for one in tests)]
+    scores = [score for score in SHOWN if any(one.score == score for one in tests)]
     at = {(one.ours, one.ours_budget, one.other, one.other_budget, one.score): one.result for one in tests}
     lines = [
         "Paired differences: median, above 0 where the first is better; p of the one-sided Wilcoxon signed-rank test,",
