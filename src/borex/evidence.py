@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MAX_ANSWERS = 128
 # A search among the first 40, 80, 160, … answers starts where that among half as many ended.
 FIRST_STAGE = 40
-STEPS = 8  # of L-BFGS, on a rung of the ladder
+# Of L-BFGS on a rung of the ladder: steps at most, and the relative gain at which it is close enough.
+STEPS, CLOSE = 8, 3e-4
 RUNG = 1.4  # between neighbouring length scales
 LENGTH, LENGTH_SPREAD = 3.0, 0.7  # cells; median and log-std of the prior of a length scale
 # Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden, part of the baselines):
@@ -88,7 +89,7 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
 
     def cost(lengths: tuple[float, ...], theta: np.ndarray) -> float:
         given = rung(lengths).parts, fixed, asked.hidden, values
-        return negative_log_density(theta, *given)[0] + beside(lengths)
+        return negative_log_density(theta, *given, has_gradient=False)[0] + beside(lengths)
 
     def best_on(lengths: tuple[float, ...], guess: np.ndarray) -> _Found:
         theta, least = _minimise(guess, rung(lengths).parts, fixed, asked.hidden, values)
@@ -125,7 +126,7 @@ def _minimise(guess: np.ndarray, *given: Any) -> tuple[np.ndarray, float]:
     def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
         return negative_log_density(theta, *given)
 
-    found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": STEPS, "ftol": 1e-5})
+    found = minimize(cost, guess, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxiter": STEPS, "ftol": CLOSE})
     return np.asarray(found.x), float(found.fun)
 
 
@@ -135,11 +136,12 @@ def negative_log_density(
     fixed: np.ndarray,
     hidden: np.ndarray,
     values: np.ndarray,
+    has_gradient: bool = True,
 ) -> tuple[float, np.ndarray]:
     """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise
-    of little hidden, part of the baselines), up to a constant; and its gradient. `parts`: covariances at unit
-    amplitude of `u`, of `d` and, where several baselines hide, of `e_k`; `fixed`: what no hyperparameter changes; all
-    symmetric."""
+    of little hidden, part of the baselines), up to a constant; and its gradient, zeros without `has_gradient`.
+    `parts`: covariances at unit amplitude of `u`, of `d` and, where several baselines hide, of `e_k`; `fixed`: what no
+    hyperparameter changes; all symmetric."""
     from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
     amplitude, contrast, seen, hid, fills = np.exp(2 * theta)
@@ -158,10 +160,12 @@ def negative_log_density(
         return 1e9, np.zeros(5)
     log_det = np.log(np.diag(chol)).sum()
     weights, _ = dpotrs(chol, values, lower=1)
+    away = (theta - CENTRE) / SPREAD
+    value = float(0.5 * values @ weights + log_det + 0.5 * away @ away)
+    if not has_gradient:  # which is most of the work
+        return value, np.zeros(len(theta))
     inverse, _ = dpotri(chol, lower=1, overwrite_c=1)  # its lower triangle; the upper one is zero
     own = np.diag(inverse).copy()
-    away = (theta - CENTRE) / SPREAD
-    value = 0.5 * values @ weights + log_det + 0.5 * away @ away
 
     def slope(part: np.ndarray) -> float:
         trace = 2 * np.vdot(inverse.T, part) - own @ np.diag(part)
@@ -169,4 +173,4 @@ def negative_log_density(
 
     diagonal = (own - weights**2) * noise
     slopes = [slope(varying), slope(second), diagonal[~hidden].sum(), diagonal[hidden].sum()]
-    return float(value), np.array([*slopes, 0.0 if third is None else slope(third)]) + away / SPREAD
+    return value, np.array([*slopes, 0.0 if third is None else slope(third)]) + away / SPREAD
