@@ -121,7 +121,7 @@ def media_of(*extent: int) -> np.ndarray:
     """Something with shapes, of any size; in a clip it moves."""
     *frames, height, width = extent
     coarse = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
-    image = coarse[np.arange(height) * 8 // height][:, np.arange(width) * 8 // width]
+    image = np.ascontiguousarray(coarse[np.arange(height) * 8 // height][:, np.arange(width) * 8 // width])
     return np.stack([np.roll(image, 3 * t, axis=1) for t in range(frames[0])]) if frames else image
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from borex.baselines import BLUR_SHARE, baseline_of, box_blur
+from borex import baselines
+from borex.baselines import BLUR_SHARE, baseline_of, baselines_of, box_blur
 from borex.errors import InputError
 
 MEDIA = np.random.default_rng(0).integers(0, 255, (6, 9, 3), dtype=np.uint8)
@@ -31,6 +32,16 @@ def test_each_kind_by_hand() -> None:
     assert (baseline_of("mean", MEDIA, np.array([1.0, 2.0, 3.0])) == [1, 2, 3]).all()
     assert (baseline_of(lambda m: m[::-1], MEDIA) == MEDIA[::-1]).all()
     assert (baseline_of(np.arange(9)[:, None], MEDIA)[2, :, 1] == np.arange(9)).all()
+
+
+def test_a_repeated_name_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(baselines, "box_blur", lambda *given: made.append(1) or box_blur(*given))
+    found, turn = baselines_of(("blur", MEDIA // 2, "blur", 0, "black", "mean"), MEDIA)
+    assert made == [1]
+    assert turn == (0, 1, 0, 2, 2, 3)
+    for one, name in zip(found, ("blur", MEDIA // 2, 0, "mean"), strict=True):
+        assert (one == baseline_of(name, MEDIA)).all()
 
 
 @pytest.mark.parametrize("shape", [(20, 30, 2), (4, 30, 40, 3)])

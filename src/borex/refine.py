@@ -136,7 +136,8 @@ def prepared(
         raise InputError(
             f"the media has extent {extent}, but the model takes {box.extent}; expected {len(box.extent)} axes"
         )
-    working = to_extent(shown, box.extent or extent)
+    # Media of another layout comes as a view; what runs over it later is fast in order alone.
+    working = np.ascontiguousarray(to_extent(shown, box.extent or extent))
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
     hiding, turn = baselines_of(usual(method, working) if baseline is None else baseline, working, box.mean)
