@@ -1,6 +1,6 @@
 """What refinement costs beside the model as evaluations, pixels, frames and inputs grow, and what the rivals cost.
 
-    python benchmarks/speed.py --write            # everything, into docs/speed.md and docs/speed.csv: half an hour
+    python benchmarks/speed.py --write            # everything, into docs/speed.md and docs/speed.csv: about 20 minutes
     python benchmarks/speed.py evaluations peers  # parts, printed
     python benchmarks/speed.py --quick            # everything, smaller and once: five minutes
     python benchmarks/speed.py --busy PARTS       # CPU seconds of one thread, on a machine that does other things
@@ -59,19 +59,21 @@ def frames(how: How) -> Iterator[dict[str, Any]]:
 
 
 def best_of_model(model: Model, clock: Callable[[], float]) -> float:
-    """Seconds an input of the bare model takes at the best of some batch sizes."""
+    """Seconds an input of the bare model takes at the best of some batch sizes, medians over calls."""
     best = np.inf
     for size in (8, 16, 32, 64):
-        copies = np.repeat(media_of(224, 224)[None], size, axis=0)
-        for _ in range(max(2, 128 // size)):
+        copies, spent = np.repeat(media_of(224, 224)[None], size, axis=0), []
+        for _ in range(max(3, 160 // size)):
             start = clock()
             model.scores(copies)
-            best = min(best, (clock() - start) / size)
+            spent.append((clock() - start) / size)
+        best = min(best, float(np.median(spent)))
     return best
 
 
 def many(how: How, n: int, max_evals: int) -> dict[str, Any]:
     model = how.model("Lite0", 0)
+    list(borex.refine_many(model, [media_of(224, 224)], max_evals=40, layout="HWC"))  # pays for what is made once
     best = [best_of_model(model, how.clock)]
     before, timed = peak(), Timed(model, how.clock)
     start = how.clock()
