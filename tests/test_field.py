@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from borex.field import Field, Hyperparameters
+from borex.field import AT_ONCE, Field, Hyperparameters
 from borex.threads import one_thread
 from tests.oracles import DenseField
 
@@ -147,6 +148,32 @@ def test_one_by_one_is_all_at_once(kind: str) -> None:
     np.testing.assert_allclose(field.mean(), at_once.mean(), **EXACT)
     np.testing.assert_allclose(field.std(), at_once.std(), **EXACT)
     assert field.evidence() == pytest.approx(at_once.evidence(), abs=1e-8)
+
+
+def test_many_are_solved_for_a_part_at_a_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    at_once = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
+    assert len(values) > 3 * 4
+    monkeypatch.setattr("borex.field.AT_ONCE", 4)
+    field = told(grid, extent, initial_map(grid), HYPER[kind], coverage, values)
+    np.testing.assert_allclose(field.mean(), at_once.mean(), **EXACT)
+    np.testing.assert_allclose(field.std(), at_once.std(), **EXACT)
+    assert field.evidence() == pytest.approx(at_once.evidence(), abs=1e-8)
+
+
+def test_memory_in_between_does_not_grow_with_the_square_of_all() -> None:
+    """Beside the factor's 4 n^2 bytes and 16 bytes for each observation and cell."""
+    grid = (3, 4)
+    coverage, values = np.random.default_rng(0).random((1500, *grid)), np.random.default_rng(1).normal(size=1500)
+    field = Field(grid, (30, 40))
+    field.observe(coverage, values)
+    field.fit()
+    tracemalloc.start()
+    field.mean()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 1500**2 + 1500 * (16 * 12 + 8 * 8 * AT_ONCE)
 
 
 def test_the_order_of_observations_does_not_matter(kind: str) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from borex.cholesky import GrowingCholesky
+from borex.evidence import fit_hyperparameters, last_stage
 from borex.kernels import apply_product, axis_gram
 from borex.observations import Observations, Relations
 
@@ -29,6 +30,7 @@ from borex.observations import Observations, Relations
 LONG = 0.36
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
 WIDE = 5.0
+AT_ONCE = 256  # observations that are solved for: what is made in between does not grow with the square of all
 # Of how much a baseline changes a cell, over all cells: the prior of the saliency is as wide as this power of it, and
 # never below this share of the usual, for a baseline may hide little and yet all that counts.
 CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
@@ -196,8 +198,6 @@ class Field:
         self.hyperparameters = self._fitted(n)
 
     def _fitted(self, n: int) -> Hyperparameters:
-        from borex.evidence import fit_hyperparameters, last_stage
-
         if n not in self._fits:
             before = last_stage(n - 1)
             self._fits[n] = fit_hyperparameters(self, n, self._fitted(before) if before else None)
@@ -232,10 +232,9 @@ class Field:
 
     def _units(self, n: int) -> tuple[float, float]:
         """Mean and standard deviation of the first `n` answers; 1 where they do not differ."""
-        if n == 0:
-            return 0.0, 1.0
-        unit = float(self._values[:n].std())
-        return float(self._values[:n].mean()), unit if unit > 1e-9 else 1.0
+        values = self._values[:n] if n else np.zeros(1)
+        unit = float(values.std())
+        return float(values.mean()), unit if unit > 1e-9 else 1.0
 
     def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
         return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])
@@ -268,22 +267,22 @@ class Field:
 
     def _solve(self) -> None:
         """Brings the Cholesky factor up to date: the rows of new observations are appended."""
-        hyper = self._hyper()
-        old, n = len(self._cross), len(self)
-        if old == n:
+        hyper, known, n = self._hyper(), len(self._cross), len(self)
+        if known == n:
             return
-        new = self._asked[old:]
-        applied = self._applied(hyper.lengths, new.rows)
-        columns = self._covariance(hyper, self._asked, new, applied)
-        # The last columns' diagonal is the new observations' own variance.
-        columns[np.arange(old, n), np.arange(n - old)] += self._noise(hyper, new) ** 2 + 1e-9
-        self._chol.append(columns)
-        cross = hyper.amplitude**2 * applied
-        if self._h is not None:
-            cross += hyper.trust**2 * np.outer(new.rows @ self._h, self._h)
-        self._cross = np.concatenate([self._cross, cross])
-        self._half = self._chol.forward(self._scaled(), self._half)
-        self._solved = None
+        crosses = [self._cross]
+        for old in range(known, n, AT_ONCE):
+            asked, new = self._asked[: old + AT_ONCE], self._asked[old : old + AT_ONCE]
+            applied = self._applied(hyper.lengths, new.rows)
+            columns = self._covariance(hyper, asked, new, applied)
+            # The last columns' diagonal is the new observations' own variance.
+            columns[np.arange(old, len(asked)), np.arange(len(new))] += self._noise(hyper, new) ** 2 + 1e-9
+            self._chol.append(columns)
+            crosses.append(hyper.amplitude**2 * applied)
+            if self._h is not None:
+                crosses[-1] += hyper.trust**2 * np.outer(new.rows @ self._h, self._h)
+        self._cross = np.concatenate(crosses)
+        self._half, self._solved = self._chol.forward(self._scaled(), self._half), None
 
     def _weights(self) -> np.ndarray:
         if self._solved is None:
