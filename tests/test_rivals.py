@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from borex.blackbox import Model, probabilities
+from borex.blackbox import Model
 from borex.evaluation import average_precision
 from borex.evaluation.benchmark import Task
 from borex.evaluation.benchmark.methods import Meter, find_function, run_method
@@ -96,10 +96,11 @@ def test_motionnet_in_bfloat16_is_motionnet() -> None:
     clip = motion_clip("clockwise", [read_image(EXAMPLES / "coffee.jpg")], np.random.default_rng(4)).frames
     batch = np.stack([clip, clip[::-1], clip * (np.arange(16) > 7)[:, None, None, None].astype(np.uint8)])
     rounded_model = find_function("zoo:motionnet_bfloat16", BENCHMARKS)()
-    exact, rounded = (probabilities(one.scores(batch), "logits") for one in (motionnet(), rounded_model))
+    exact, rounded = (np.asarray(one.scores(batch)) for one in (motionnet(), rounded_model))
     assert exact[0].argmax() == 6
     assert exact[1].argmax() == 7
-    np.testing.assert_allclose(rounded, exact, atol=0.02)
+    np.testing.assert_allclose(rounded, exact, atol=0.1)
+    assert np.ptp(exact) > 4
 
 
 @pytest.mark.parametrize("run", RIVALS)
