@@ -1,7 +1,7 @@
 """Train MotionNet on clips made on the fly and export it to ONNX, as the embedded one was.
 
     python benchmarks/motionnet.py --quick --out out/motionnet             # seconds: shows that every step runs
-    python benchmarks/motionnet.py --clips 4000 --out out/motionnet        # a CPU core, minutes: shows that it learns
+    python benchmarks/motionnet.py --clips 4000 --out out/motionnet        # 6 minutes of a core: it begins to learn
     python benchmarks/motionnet.py --photos DIR --device cuda --out DIR    # 1.19 million clips: a GPU and many workers
 
 Needs torch and onnx. Backgrounds: the photos of a folder; without --photos those of scikit-image, which are few. The
