@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from borex.field import LONG, WIDE, Field, Hyperparameters
+from borex.field import ALIKE, LONG, WIDE, Field, Hyperparameters
 
 JITTER = 1e-9  # what the field adds to the noise's variance
 
@@ -14,6 +14,15 @@ JITTER = 1e-9  # what the field adds to the noise's variance
 def matern32(distance: float, length: float) -> float:
     scaled = np.sqrt(3) * abs(distance) / length
     return float((1 + scaled) * np.exp(-scaled))
+
+
+def alike(appearance: np.ndarray | None, a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    """How alike the cells `a` and `b` look."""
+    if appearance is None:
+        return 1.0
+    rows = appearance.reshape(-1, appearance.shape[-1])
+    spread = np.sqrt(sum(rows[:, k].var() for k in range(rows.shape[1])))
+    return matern32(float(np.linalg.norm(appearance[a] - appearance[b])) / spread, ALIKE)
 
 
 class DenseField:
@@ -29,6 +38,7 @@ class DenseField:
         hyper: Hyperparameters,
         n_baselines: int = 1,
         change: np.ndarray | None = None,
+        appearance: np.ndarray | None = None,
     ) -> None:
         grid = field.grid
         self.n_baselines = k = n_baselines
@@ -46,7 +56,7 @@ class DenseField:
                 step = extent[axis] / grid[axis] / unit if axis >= early else 1.0
                 short_part *= matern32((a[axis] - b[axis]) * step, lengths[axis])
                 long_part *= matern32((a[axis] - b[axis]) * step, long[axis])
-            gram[i, j] = short_part + long_part
+            gram[i, j] = short_part * alike(appearance, a, b) + long_part
         if change is not None:
             width = [max(float(value / change.mean()) ** 0.5, 0.05) for value in change.ravel()]
             width = np.array(width) / np.sqrt(sum(value**2 for value in width) / n)

@@ -52,9 +52,16 @@ def both(request: pytest.FixtureRequest, kind: str) -> tuple[Field, DenseField, 
     initial = None if request.param == "flat" else initial_map(grid)
     several = request.param.endswith("baselines")
     k, change = (2 + (request.param[:3] == "thr"), change_map(grid)) if several else (1, None)
+    appearance = colours(grid) if k == 3 else None
     coverage, values = queries(grid)
-    field = told(grid, extent, initial, HYPER[kind], coverage, values, k, change)
-    return field, DenseField(field, extent, initial, HYPER[kind], k, change), coverage, values
+    field = told(grid, extent, initial, HYPER[kind], coverage, values, k, change, appearance)
+    return field, DenseField(field, extent, initial, HYPER[kind], k, change, appearance), coverage, values
+
+
+def colours(grid: tuple[int, ...]) -> np.ndarray:
+    """What the cells look like: two things, and a little noise."""
+    rng = np.random.default_rng(9)
+    return rng.choice([20.0, 200.0], size=(*grid, 1)) * [1.0, 0.5, 0.2] + rng.normal(size=(*grid, 3)) * 5
 
 
 def change_map(grid: tuple[int, ...]) -> np.ndarray:
@@ -68,8 +75,8 @@ def fills(n: int, n_baselines: int) -> np.ndarray:
     return np.arange(n) // 2 % n_baselines
 
 
-def told(grid, extent, initial, hyper, coverage, values, n_baselines: int = 1, change=None) -> Field:
-    field = Field(grid, extent, initial, n_baselines=n_baselines, change=change)
+def told(grid, extent, initial, hyper, coverage, values, n_baselines: int = 1, change=None, look=None) -> Field:
+    field = Field(grid, extent, initial, n_baselines=n_baselines, change=change, appearance=look)
     field.observe(coverage, values, fills(len(values), n_baselines))
     field.fit()  # settles centre and unit of the answers
     return field.with_hyperparameters(**vars(hyper))
@@ -268,3 +275,31 @@ def test_the_answer_to_hidden_nothing_is_the_same_whatever_would_hide(kind: str)
     assert mean[0] == pytest.approx(mean[1], abs=1e-9)
     assert std[0] == pytest.approx(std[1], abs=1e-9)
     assert abs(mean[2] - mean[3]) > 0.01
+
+
+def test_what_looks_alike_is_one_thing() -> None:
+    """Told of one cell of a thing, the field expects the rest of it, and little of what lies as near but looks
+    different; where everything looks the same, or nothing is known of it, only nearness counts."""
+    grid = (1, 7)
+    look = np.array([0.0, 0, 0, 9, 9, 9, 0]).reshape(*grid, 1)
+    coverage = np.eye(7).reshape(7, *grid)[[3, 3, 3]] * np.array([0.0, 1, 1]).reshape(3, 1, 1)
+
+    def mean(appearance: np.ndarray | None) -> np.ndarray:
+        hyper = Hyperparameters(0.8, 0.0, 0.0, (3.0,), (0.2, 0.2), 1.0)
+        return told(grid, (7, 49), None, hyper, coverage, np.array([0.0, 5, 5]), look=appearance).mean().ravel()
+
+    known, unknown = mean(look), mean(None)
+    assert known[4] > 1.2 * known[2] > 0
+    assert unknown[4] == pytest.approx(unknown[2])
+    np.testing.assert_allclose(mean(np.full((*grid, 3), 7.0)), unknown, **EXACT)
+    np.testing.assert_allclose(mean(5 * look - 3), known, **EXACT)
+
+
+def test_with_very_many_cells_looks_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, extent = SIZES["image"]
+    coverage, values = queries(grid)
+    for most, same in ((20, False), (19, True)):
+        monkeypatch.setattr("borex.field.MOST_ALIKE", most)
+        found = [told(grid, extent, None, HYPER["image"], coverage, values, look=look).mean()
+                 for look in (colours(grid), None)]  # fmt: skip
+        assert np.allclose(*found) == same

@@ -9,7 +9,8 @@ import pytest
 
 import borex
 from borex import Refiner
-from borex.baselines import baseline_of, baselines_of, cells_of_change, change_of
+from borex.baselines import baseline_of, baselines_of, change_of
+from borex.cells import cells_of_change
 from borex.blackbox import Asker, Model
 from borex.errors import InputError
 from borex.masks import masked
@@ -115,6 +116,8 @@ def test_refine_is_that_loop_and_its_record_can_be_told_again(tmp_path: Any) -> 
     assert same(loaded, found)
     assert np.array_equal(loaded.record.fills, found.record.fills)
     assert np.array_equal(loaded.record.change, found.record.change)
+    assert loaded.record.appearance.shape == (14, 14, 1)
+    assert np.array_equal(loaded.record.appearance, found.record.appearance)
 
 
 def test_what_was_answered_before_a_failure_keeps_its_baselines() -> None:

@@ -142,4 +142,4 @@ def test_one_output_with_one_label_speaks_for_it() -> None:
 
 
 def test_log_odds_are_bounded() -> None:
-    assert log_odds(np.array([0, 1e-3, 0.5, 1 - 1e-3, 1])) == pytest.approx([-6.907, -6.907, 0, 6.907, 6.907], abs=1e-3)
+    assert log_odds(np.array([0, 1e-4, 0.5, 1 - 1e-4, 1])) == pytest.approx([-9.21, -9.21, 0, 9.21, 9.21], abs=1e-3)

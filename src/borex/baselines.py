@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from borex.errors import InputError
-from borex.masks import cell_means
 
 Baseline = str | float | np.ndarray | Callable[[np.ndarray], np.ndarray] | tuple[Any, ...] | None
 NAMES = ("blur", "mean", "black", "frozen")
@@ -94,21 +93,6 @@ def change_of(media: np.ndarray, baselines: np.ndarray) -> np.ndarray:
         square = (apart @ np.full(media.shape[-1], 1 / media.shape[-1], np.float32)).astype(np.float64)
         total += square / max(square.mean(), np.finfo(np.float64).tiny)
     return np.sqrt(total / len(baselines)).astype(np.float32)
-
-
-def cells_of_change(change: np.ndarray, extent: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarray:
-    """Root mean squares `(*grid)` over cells of a change of pixels `(*extent,)`, or of cells `(*grid)` as it is; raises
-    InputError for anything else."""
-    change = np.asarray(change)
-    fits = change.shape in (extent, grid) and change.dtype.kind in "iuf"
-    if not fits or not (np.isfinite(change) & (change >= 0)).all():
-        raise InputError(
-            f"change is {change.dtype} of shape {change.shape}; expected numbers of at least 0, one for each pixel "
-            f"{extent} or cell {grid}: how much the baselines change it (borex.baselines.change_of)"
-        )
-    if change.shape == grid:
-        return change.astype(np.float64)
-    return np.sqrt(cell_means(change.astype(np.float64)[None] ** 2, grid)[0])
 
 
 def checked_fills(fills: Any, n: int, n_baselines: int) -> np.ndarray:

@@ -37,7 +37,7 @@ class Record:
     """Everything that was asked and answered: the seen share of each cell `(n, *grid)`, the scores of every class
     `(n, classes)`, which baseline hid `(n,)`, the windows of `paper`, where the answers to the initial and to the
     refined map's side of the check begin (-1: none), the initial map at the masks' extent, how much the baselines
-    change each cell `(*grid)` (None: not known)."""
+    change each cell `(*grid)` and what the cells look like `(*grid, k)` (None: not known)."""
 
     settings: Settings
     coverage: np.ndarray
@@ -48,6 +48,7 @@ class Record:
     check_at: int
     initial: np.ndarray | None
     change: np.ndarray | None
+    appearance: np.ndarray | None
 
 
 @dataclass(frozen=True)

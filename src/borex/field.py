@@ -9,9 +9,9 @@ seen) or the whole input (little is hidden):
 `s` is the saliency, `d` what sets the two ends apart, `e_k` what sets baseline `k` apart where several hide in turn
 (they sum to nothing over `k`). `s = beta h + u`, where `h` is the initial map, standardised, and `u`, `d`, `e_k` are
 zero-mean GPs. Their covariance is the sum of two products of Matérn 3/2 over the axes: one with length scales that the
-evidence chooses, one with long ones (with the first alone the map falls to pieces where the answers say little). It is
-scaled in each cell by how much the baselines change that cell: what hides nothing does nothing. `g` is the log-odds.
-Everything is Gaussian and closed: this is Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and
+evidence chooses, times one of what the cells look like, for cells that look alike are rather of one thing; one with
+long ones (with the first alone the map falls to pieces where the answers say little). It is scaled in each cell by how
+much the baselines change that cell: what hides nothing does nothing. `g` is the log-odds. Everything is Gaussian and closed: this is Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and
 samples are drawn by pathwise conditioning (Wilson et al. 2020, eq. 10).
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
-from borex.kernels import apply_product, axis_gram
+from borex.kernels import Likened, Separable, axis_gram, likeness
 from borex.observations import Observations, Relations
 
 # The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
@@ -34,6 +34,10 @@ AT_ONCE = 256  # observations that are solved for: what is made in between does 
 # Of how much a baseline changes a cell, over all cells: the prior of the saliency is as wide as this power of it, and
 # never below this share of the usual, for a baseline may hide little and yet all that counts.
 CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
+# Length scale of what cells look like, in units of its spread over the cells.
+ALIKE = 0.5
+# With more cells than this what they look like is not compared: a covariance of every pair takes memory and time.
+MOST_ALIKE = 2048
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,12 @@ class Field:
         *,
         n_baselines: int = 1,
         change: np.ndarray | None = None,
+        appearance: np.ndarray | None = None,
     ) -> None:
         """`grid`: cells on each axis. `extent`: pixels on each axis; only proportions count. `initial`: the initial
         map's mean in each cell `(*grid,)`, any scale; None or constant: flat. `n_baselines`: how many hide in turn.
-        `change`: how much they change each cell `(*grid,)`, any scale, ≥ 0; None or zero: every cell alike."""
+        `change`: how much they change each cell `(*grid,)`, any scale, ≥ 0; None or zero: every cell alike.
+        `appearance`: what each cell looks like, `(*grid, k)`, such as its mean colour, any scale; None: not known."""
         self.grid = grid
         self.n_cells = int(np.prod(grid))
         side = np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1])
@@ -80,6 +86,9 @@ class Field:
         ]
         shorter = min((n for n in extent[-2:] if n > 1), default=1)
         self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
+        known = appearance is not None and self.n_cells <= MOST_ALIKE
+        self._alike = likeness(np.reshape(appearance, (self.n_cells, -1)), ALIKE) if known else None
+        self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
         self._n_baselines = n_baselines
         self._scale = _scale(np.ones(self.n_cells) if change is None else np.asarray(change, dtype=np.float64).ravel())
         self._h: np.ndarray | None = None
@@ -152,10 +161,7 @@ class Field:
         self._solve()
         hyper = self._hyper()
         k = self._n_baselines if self._n_baselines > 1 else 0
-        drawn = np.zeros(((2 + k) * n, *self.grid))
-        for grams in (self._grams(hyper.lengths), self._long):
-            factors = [np.linalg.cholesky(gram + 1e-9 * np.eye(len(gram))) for gram in grams]
-            drawn += apply_product(factors, rng.standard_normal(drawn.shape))
+        drawn = self._prior(hyper.lengths).draw(((2 + k) * n, *self.grid), rng)
         saliency, contrast, *fills = hyper.amplitude * self._scale * drawn.reshape(2 + k, n, self.n_cells)
         if self._h is not None:
             saliency = saliency + hyper.trust * rng.standard_normal((n, 1)) * self._h
@@ -243,11 +249,18 @@ class Field:
         """The covariances of each axis for length scales of the early axes and of space."""
         return [axis_gram(at, at, n) for at, n in zip(self._at, (*lengths, lengths[-1]), strict=True)]
 
+    def _prior(self, lengths: tuple[float, ...]) -> Likened | Separable:
+        """The covariance of the cells at unit amplitude, before it is scaled."""
+        if self._latest is None or self._latest[0] != lengths:
+            products = self._grams(lengths), self._long
+            found = Separable(products) if self._alike is None else Likened(products, self._alike)
+            self._latest = lengths, found
+        return self._latest[1]
+
     def _applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
         """`K a` for each of `rows` `(n, cells)`, at unit amplitude: `(n, cells)`."""
         cubes = (rows * self._scale).reshape(len(rows), *self.grid)
-        both = apply_product(self._grams(lengths), cubes) + apply_product(self._long, cubes)
-        return both.reshape(rows.shape) * self._scale
+        return self._prior(lengths).apply(cubes).reshape(rows.shape) * self._scale
 
     def _prior_variance(self) -> np.ndarray:
         u = 2 * (self._hyper().amplitude * self._scale) ** 2

@@ -1,11 +1,9 @@
-"""Covariances: Matérn 3/2 on each axis, products over axes.
-
-A product over axes never becomes one big matrix: it is applied one axis at a time.
-"""
+"""Covariances: Matérn 3/2 on each axis, products over axes, and of what cells look like."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -30,3 +28,61 @@ def apply_product(grams: Sequence[np.ndarray], values: np.ndarray) -> np.ndarray
         # The first axis is always the next: each turn takes it away and puts its result last, one large product a turn.
         values = np.moveaxis(values, 1, -1) @ gram.T
     return values
+
+
+class Separable:
+    """The covariance between the cells of a grid as a sum of products over its axes, which never becomes a matrix: it
+    is applied one axis at a time."""
+
+    def __init__(self, products: Sequence[Sequence[np.ndarray]]) -> None:
+        """`products`: for each, the covariance of every axis, `(n, n)`."""
+        self._products = products
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """The covariance times each of `values` `(n, *grid)`: `(n, *grid)`."""
+        return np.asarray(sum(apply_product(grams, values) for grams in self._products))
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draws `shape` `(n, *grid)` from the Gaussian of mean 0 and this covariance."""
+        drawn = np.zeros(shape)
+        for grams in self._products:
+            drawn += apply_product([_factor(gram) for gram in grams], rng.standard_normal(shape))
+        return drawn
+
+
+class Likened:
+    """The same as a matrix `(cells, cells)`, in which the first of the products is multiplied by how alike cells are.
+
+    A product of covariances is one (Rasmussen & Williams 2006, section 4.2.4), but this one has no axes.
+    """
+
+    def __init__(self, products: Sequence[Sequence[np.ndarray]], alike: np.ndarray) -> None:
+        """`alike`: of every pair of cells, a covariance with ones on its diagonal."""
+        first, *others = (reduce(np.kron, grams) for grams in products)
+        self._matrix = sum(others, first * alike)
+        self._chol: np.ndarray | None = None
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """As `Separable.apply`."""
+        return np.asarray((values.reshape(len(values), -1) @ self._matrix).reshape(values.shape))
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """As `Separable.draw`."""
+        if self._chol is None:
+            self._chol = _factor(self._matrix)
+        return np.asarray((rng.standard_normal((shape[0], len(self._chol))) @ self._chol.T).reshape(shape))
+
+
+def likeness(features: np.ndarray, length_scale: float) -> np.ndarray | None:
+    """Matérn covariance `(n, n)`, in (0, 1], of how far apart `features` `(n, k)` are, in units of their own spread
+    (the root of the variances' sum); None where all are the same."""
+    centred = features - features.mean(axis=0)
+    spread = np.sqrt((centred**2).sum(axis=1).mean())
+    if spread <= 1e-9 * max(1.0, float(np.abs(features).max())):
+        return None
+    square = ((centred[:, None] - centred[None]) ** 2).sum(axis=-1)
+    return matern32(np.sqrt(square) / (spread * length_scale))
+
+
+def _factor(gram: np.ndarray) -> np.ndarray:
+    return np.linalg.cholesky(gram + 1e-9 * np.eye(len(gram)))

@@ -145,6 +145,7 @@ def prepared(
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
         "grid": grid, "seed": seed, "turn": turn, "change": change_of(working, hiding),
+        "appearance": working,
     }  # fmt: skip
     maker = initial if isinstance(initial, str) and initial in NAMES else None
     if isinstance(initial, str) and maker is None and not looks_like_file(initial):

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from borex.baselines import cells_of_change, checked_fills
+from borex.baselines import checked_fills
 from borex.blackbox import Output, find_output
+from borex.cells import cells_of_appearance, cells_of_change
 from borex.check import N_CHECK, compared, tops
 from borex.errors import InputError
 from borex.explanation import Check, Explanation, Record
@@ -41,6 +42,7 @@ class Refiner:
         tolerance: float | None = None,
         turn: tuple[int, ...] = (0,),
         change: np.ndarray | None = None,
+        appearance: np.ndarray | None = None,
     ) -> None:
         """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
         None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
@@ -48,6 +50,8 @@ class Refiner:
         two successive rounds (1 - Spearman's correlation); 0: only at the budget. `turn`: the numbers of the
         baselines, in the order in which they hide; `fills` says which one hides in each mask that was asked. `change`:
         how much they change each pixel or cell, any scale: what is not changed is not salient; None: not known.
+        `appearance`: what each pixel or cell looks like, `(*extent, k)` or `(*grid, k)`, such as the media: what looks
+        alike is rather of one thing; None: not known.
         Raises InputError (BudgetError for a budget that is too small) before anything is asked.
         """
         check_target(target, labels)
@@ -56,10 +60,12 @@ class Refiner:
         self.labels = labels
         self.initial = None if initial is None else resize(checked_initial(initial, self.extent), self.extent)
         self._ranks_something = self.initial is not None and float(np.ptp(self.initial)) > 0
-        self._change = None if change is None else cells_of_change(change, self.extent, self.settings.grid)
+        grids = self.extent, self.settings.grid
+        self._change = None if change is None else cells_of_change(change, *grids)
+        self._appearance = None if appearance is None else cells_of_appearance(appearance, *grids)
         rng = np.random.default_rng(self.settings.seed)
         self._strategy: Strategy = (
-            FieldStrategy(self.settings, self.initial, self._change, rng)
+            FieldStrategy(self.settings, self.initial, self._change, self._appearance, rng)
             if method == "field"
             else PaperStrategy(self.settings, self.initial, rng)
         )
@@ -282,7 +288,7 @@ class Refiner:
             stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
-                self._strategy.points(), self._initial_at, self._check_at, self.initial, self._change,
+                self._strategy.points(), self._initial_at, self._check_at, self.initial, self._change, self._appearance,
             ),
             labels=tuple(self.labels) if self.labels is not None else None,
         )  # fmt: skip

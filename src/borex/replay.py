@@ -20,6 +20,7 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
     refiner = Refiner(
         s.extent, record.initial, target=target, method=s.method, max_evals=s.max_evals, output=s.output,
         labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance, turn=s.turn, change=record.change,
+        appearance=record.appearance,
     )  # fmt: skip
     refiner._find_target(record.coverage, record.scores)
     refiner.scores, refiner.coverage, refiner.told_fills = record.scores, record.coverage, record.fills

@@ -15,9 +15,9 @@ from borex.explanation import Check, Excerpt, Explanation, Record
 from borex.settings import Settings
 from borex.targets import Target
 
-FORMAT = 2  # 1 knew one baseline and images alone
+FORMAT = 3  # 1 knew one baseline, 2 not what the cells look like
 ARRAYS = ("saliency", "std", "initial", "profile_std", "media")
-RECORDED = ("coverage", "scores", "fills", "points", "change")
+RECORDED = ("coverage", "scores", "fills", "points", "change", "appearance")
 
 
 def save_npz(path: Path, found: Explanation) -> None:
@@ -72,6 +72,7 @@ def _explanation(text: dict[str, Any], arrays: dict[str, np.ndarray]) -> Explana
     record = Record(
         Settings.from_json(text["settings"]), arrays["coverage"], arrays["scores"], arrays["fills"], arrays["points"],
         text["initial_at"], text["check_at"], arrays.get("record_initial"), arrays.get("change"),
+        arrays.get("appearance"),
     )  # fmt: skip
     return Explanation(
         saliency=arrays["saliency"], std=arrays["std"], initial=arrays["initial"],

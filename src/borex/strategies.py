@@ -57,11 +57,18 @@ class FieldStrategy:
     """`method="field"`: Sobol boxes first, then Thompson masks, each kept and hidden."""
 
     def __init__(
-        self, settings: Settings, initial: np.ndarray | None, change: np.ndarray | None, rng: np.random.Generator
+        self,
+        settings: Settings,
+        initial: np.ndarray | None,
+        change: np.ndarray | None,
+        appearance: np.ndarray | None,
+        rng: np.random.Generator,
     ) -> None:
         self._settings, self._rng = settings, rng
         h = None if initial is None else cell_means(initial[None], settings.grid)[0]
-        self.field = Field(settings.grid, settings.extent, h, n_baselines=settings.n_baselines, change=change)
+        self.field = Field(
+            settings.grid, settings.extent, h, n_baselines=settings.n_baselines, change=change, appearance=appearance
+        )
         self._boxes: SobolBoxes | None = None
         self._asked: CellMasks | None = None
         self._fitted_at = 0

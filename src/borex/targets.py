@@ -13,13 +13,13 @@ from borex.blackbox import Output, probabilities
 from borex.errors import TargetError
 
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
-CLIP = 1e-3
+CLIP = 1e-4
 
 TargetLike = int | str | tuple[Any, Any] | Callable[[np.ndarray], np.ndarray] | None
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
-    """`log(p / (1 - p))` of probabilities clipped to [1e-3, 1 - 1e-3]: within ±6.9."""
+    """`log(p / (1 - p))` of probabilities clipped to [1e-4, 1 - 1e-4]: within ±9.2."""
     p = np.clip(probability, CLIP, 1 - CLIP)
     return np.asarray(np.log(p / (1 - p)))
 
