@@ -14,7 +14,7 @@ MEDIA = np.random.default_rng(0).integers(0, 255, (6, 9, 3), dtype=np.uint8)
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32", "float64"])
 @pytest.mark.parametrize(
-    "baseline", ["blur", "mean", "black", 7, 7.4, MEDIA.mean(axis=(0, 1)), MEDIA // 2, lambda m: m / 2]
+    "baseline", ["blur", "soft", "mean", "black", 7, 7.4, MEDIA.mean(axis=(0, 1)), MEDIA // 2, lambda m: m / 2]
 )
 def test_every_kind_has_the_medias_shape_and_dtype(dtype: str, baseline: object) -> None:
     media = MEDIA.astype(dtype)
@@ -80,7 +80,7 @@ def test_an_image_has_no_time_to_freeze() -> None:
 
 
 def test_what_is_no_baseline_is_refused() -> None:
-    expected = r"baseline is 'blurr'; expected one of 'blur', 'mean', 'black', 'frozen', a number"
+    expected = r"baseline is 'blurr'; expected one of 'blur', 'soft', 'mean', 'black', 'frozen', a number"
     with pytest.raises(InputError, match=expected):
         baseline_of("blurr", MEDIA)
     with pytest.raises(

@@ -44,7 +44,7 @@ NAMED = borex.blackbox.Model(share_seen(box(IMAGE)), labels=LABELS)
         (InputError, {"initial": np.ones((0, 3))}, r"which is empty; None stands for a flat map"),
         (InputError, {"initial": "risen"}, "initial is 'risen'; expected a heat map, the path of one, .* 'rise', or"),
         (InputError, {"method": "fields"}, "method is 'fields'; expected one of 'field', 'paper'"),
-        (InputError, {"baseline": "blurry"}, "baseline is 'blurry'; expected one of 'blur', 'mean', 'black', 'frozen'"),
+        (InputError, {"baseline": "blurry"}, "baseline is 'blurry'; expected one of 'blur', 'soft', 'mean', 'black', 'frozen'"),
         (InputError, {"baseline": np.zeros((3, 4))}, r"expected a number or an array .*\(42, 56, 3\)"),
         (InputError, {"output": "logit"}, "output is 'logit'; expected one of 'auto', 'probabilities', 'logits'"),
         (InputError, {"seed": -1}, "seed is -1; expected a whole number, at least 0"),
@@ -79,7 +79,7 @@ def test_a_class_that_only_the_answer_shows_to_be_none() -> None:
         model = share_seen(box(IMAGE))
         with pytest.raises(TargetError, match="target is class 5; the model has classes 0 to 1"):
             borex.refine(model, MEDIA, initial, target=5)
-        assert model.calls in (2, 3)  # asked for by RISE, the input is hidden by one baseline only
+        assert model.calls in (2, 4)  # asked for by RISE, the input is hidden by one baseline only
 
 
 # Files
@@ -125,9 +125,9 @@ def always(answer: Any) -> Counted:
         (
             lambda n: np.ones(n),
             ModelOutputError,
-            r"shape \(3,\) for a batch of 3; expected \(3, classes\).*add an axis",
+            r"shape \(4,\) for a batch of 4; expected \(4, classes\).*add an axis",
         ),
-        (lambda n: np.ones((n + 1, 2)), ModelOutputError, r"shape \(4, 2\) for a batch of 3"),
+        (lambda n: np.ones((n + 1, 2)), ModelOutputError, r"shape \(5, 2\) for a batch of 4"),
         (lambda n: np.full((n, 2), np.nan), ModelOutputError, "NaN or Inf for mask 0; expected finite scores"),
         (lambda n: np.full((n, 2), np.inf), ModelOutputError, "NaN or Inf for mask 0"),
         ("cat", ModelOutputError, "returned str, which is no array of scores"),
@@ -144,7 +144,7 @@ def test_what_is_no_answer(answer: Any, kind: type[Exception], says: str) -> Non
     model = always(answer)
     with pytest.raises(kind, match=says) as caught:
         borex.refine(model, MEDIA)
-    assert model.calls == 3  # the whole input, and all of it hidden by each of two baselines
+    assert model.calls == 4  # the whole input, and all of it hidden by each of three baselines
     assert caught.value.refiner is not None
     assert caught.value.refiner.evals == 0
 

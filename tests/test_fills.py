@@ -10,8 +10,8 @@ import pytest
 import borex
 from borex import Refiner
 from borex.baselines import baseline_of, baselines_of, change_of
-from borex.cells import cells_of_change
 from borex.blackbox import Asker, Model
+from borex.cells import cells_of_change
 from borex.errors import InputError
 from borex.masks import masked
 from borex.replay import replay
@@ -166,8 +166,8 @@ def test_what_no_baseline_changes_counts_less() -> None:
 @pytest.mark.parametrize(
     ("method", "frames", "expected"),
     [
-        ("field", (), ("blur", "blur", "mean")),
-        ("field", (1,), ("blur", "blur", "mean")),
+        ("field", (), ("blur", "soft", "mean")),
+        ("field", (1,), ("blur", "soft", "mean")),
         ("field", (4,), ("frozen", "mean")),
         ("paper", (), "mean"),
         ("paper", (4,), "mean"),

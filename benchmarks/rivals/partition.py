@@ -8,12 +8,12 @@ from borex.baselines import Baseline
 from borex.evaluation.benchmark import Task
 from borex.targets import Target
 
-BLUR = "blur(51,51)"
+BLURS = {"blur": "blur(51,51)", "soft": "blur(21,21)"}
 
 
 def partition(task: Task, *, baseline: Baseline = "blur") -> np.ndarray:
     """SHAP values of the pixels of an image, summed over channels; `max_evals` is the budget (made even: it asks in
-    pairs). `baseline`: "blur" is shap's own masker, a box of 51 x 51 pixels."""
+    pairs). `baseline`: "blur" and "soft" are shap's own masker, a box of 51 or 21 pixels."""
     import shap
 
     target = Target(task.target, "")
@@ -22,7 +22,8 @@ def partition(task: Task, *, baseline: Baseline = "blur") -> np.ndarray:
         answers = np.asarray(task.model(np.asarray(batch).astype(task.media.dtype)))
         return target.value(answers, task.model.output)
 
-    value = BLUR if baseline == "blur" else task.baseline(baseline).astype(np.float64)
+    named = isinstance(baseline, str) and baseline in BLURS
+    value = BLURS[str(baseline)] if named else task.baseline(baseline).astype(np.float64)
     explainer = shap.PartitionExplainer(scores, shap.maskers.Image(value, task.media.shape))
     state = np.random.get_state()  # noqa: NPY002  shap breaks ties by NumPy's global generator
     np.random.seed(task.seed)  # noqa: NPY002

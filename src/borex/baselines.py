@@ -10,17 +10,20 @@ import numpy as np
 from borex.errors import InputError
 
 Baseline = str | float | np.ndarray | Callable[[np.ndarray], np.ndarray] | tuple[Any, ...] | None
-NAMES = ("blur", "mean", "black", "frozen")
+NAMES = ("blur", "soft", "mean", "black", "frozen")
 
 # A box this wide, as a share of the shorter side of the picture, leaves colour and light and takes the shapes
 # (51 pixels of 224, as in the experiments that settled it).
 BLUR_SHARE = 51 / 224
+# This one leaves the shapes and takes the detail (21 pixels of 224).
+SOFT_SHARE = 21 / 224
 
 
 def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
     """The baseline `(*extent, channels)`, in the media's dtype.
 
-    `baseline`: "blur" (a box mean over the last two axes of the extent, which are space), "mean" (the colour `mean`
+    `baseline`: "blur" (a box mean over the last two axes of the extent, which are space: no shapes), "soft" (a smaller
+    box: shapes, but no detail), "mean" (the colour `mean`
     that the model's preprocessing subtracts; the media's own mean colour where that is not known), "black" (zeros),
     "frozen" (of a clip `(T, H, W, channels)`, its mean over time in every frame: motion is hidden, place is not), a
     number, an array that broadcasts to the media's shape, or a function from the media to such an array.
@@ -113,6 +116,8 @@ def _is_colour(parts: tuple[Any, ...]) -> bool:
 def _named(name: str, media: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
     if name == "blur":
         return box_blur(media, BLUR_SHARE)
+    if name == "soft":
+        return box_blur(media, SOFT_SHARE)
     if name == "mean":
         return media.mean(axis=tuple(range(media.ndim - 1)), dtype=np.float64) if mean is None else np.asarray(mean)
     if name == "frozen":

@@ -11,8 +11,9 @@ seen) or the whole input (little is hidden):
 zero-mean GPs. Their covariance is the sum of two products of Matérn 3/2 over the axes: one with length scales that the
 evidence chooses, times one of what the cells look like, for cells that look alike are rather of one thing; one with
 long ones (with the first alone the map falls to pieces where the answers say little). It is scaled in each cell by how
-much the baselines change that cell: what hides nothing does nothing. `g` is the log-odds. Everything is Gaussian and closed: this is Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and
-samples are drawn by pathwise conditioning (Wilson et al. 2020, eq. 10).
+much the baselines change that cell: what hides nothing does nothing. `g` is the log-odds. Everything is Gaussian and
+closed: this is Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples are drawn by pathwise
+conditioning (Wilson et al. 2020, eq. 10).
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ class Field:
         ]
         shorter = min((n for n in extent[-2:] if n > 1), default=1)
         self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
-        known = appearance is not None and self.n_cells <= MOST_ALIKE
-        self._alike = likeness(np.reshape(appearance, (self.n_cells, -1)), ALIKE) if known else None
+        self._alike = None
+        if appearance is not None and self.n_cells <= MOST_ALIKE:
+            self._alike = likeness(np.reshape(appearance, (self.n_cells, -1)), ALIKE)
         self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
         self._n_baselines = n_baselines
         self._scale = _scale(np.ones(self.n_cells) if change is None else np.asarray(change, dtype=np.float64).ravel())

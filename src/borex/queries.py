@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# Half-widths of boxes in space, as shares of the shorter side (15 to 75 pixels of 224), and half-lengths on every
+# Half-widths of boxes in space, as shares of the shorter side (30 to 90 pixels of 224), and half-lengths on every
 # earlier axis, as shares of its length.
-BOX_SIZES = (15 / 224, 30 / 224, 45 / 224, 60 / 224, 75 / 224)
+BOX_SIZES = (30 / 224, 45 / 224, 60 / 224, 75 / 224, 90 / 224)
 BOX_LENGTHS = (1 / 8, 1 / 4, 1 / 2)
 # Thompson masks keep from the smallest to the largest of these shares of the cells.
 SMALLEST, LARGEST = 0.03, 0.9

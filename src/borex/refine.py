@@ -52,9 +52,9 @@ def refine(
     `method`: "field" (ours) or "paper" (as published). `max_evals`: the budget in model inputs, all included.
     `batch_size`: model inputs in one call; it does not change the result. "auto": larger for as long as that is faster,
     smaller where memory is short. `baseline`: what is seen where a mask hides:
-    "blur", "mean", "black", "frozen" (of clips, their mean over time), a number, an array or a function, or a tuple of
-    these, which hide in turn; None: the method's own (field: blur twice, then mean; of clips frozen, then mean;
-    paper: mean).
+    "blur", "soft" (a blur that leaves shapes), "mean", "black", "frozen" (of clips, their mean over time), a number, an
+    array or a function, or a tuple of these, which hide in turn; None: the method's own (field: blur, soft, mean; of
+    clips frozen, mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
     same seed, same result.
@@ -228,12 +228,13 @@ def _bar(progress: bool, total: int) -> Any:
 
 
 def usual(method: str, media: np.ndarray) -> Baseline:
-    """What hides, unless the user says: of `method` "paper" the mean colour; of "field" the blur twice, then the mean
-    colour, and of media `(*extent, channels)` with more than one frame the mean over time, then the mean colour.
+    """What hides, unless the user says: of `method` "paper" the mean colour; of "field" in turn a blur that takes
+    shapes, a soft one that takes detail, and the mean colour, which takes all; of media `(*extent, channels)` with more
+    than one frame the mean over time and the mean colour.
 
     A map made with one fill is poor under others; docs/method.md has the figures. A hole that moves with an object, or
     a blur that does, moves itself: only what stands still takes the motion away.
     """
     if method == "paper":
         return "mean"
-    return ("frozen", "mean") if max(media.shape[:-3], default=1) > 1 else ("blur", "blur", "mean")
+    return ("frozen", "mean") if max(media.shape[:-3], default=1) > 1 else ("blur", "soft", "mean")

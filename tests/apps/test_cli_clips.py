@@ -86,7 +86,7 @@ def test_an_image_model_is_averaged_over_as_many_frames_as_asked(
         (["refine", "gone.mp4"], "there is no file gone.mp4"),
         (["refine", "square.mp4", "--start", "9"], "start is 9 s, but square.mp4 lasts 2 s"),
         (["refine", "square.mp4", "--frames", "0"], "frames is 0; expected a whole number"),
-        (["refine", "square.mp4", "--baseline", "ice"], "one of 'blur', 'mean', 'black', 'frozen'"),
+        (["refine", "square.mp4", "--baseline", "ice"], "one of 'blur', 'soft', 'mean', 'black', 'frozen'"),
         (["refine", "masks/0.png", "--frames", "3"], "masks/0.png is a picture; frames choose frames of a clip"),
         (["refine", "masks/0.png", "--baseline", "frozen"], "is the mean over time, but the media has shape"),
     ],

@@ -35,7 +35,7 @@ def inputs(n: int = 2) -> Any:
     return torch.ones(n, 3, *EXTENT)
 
 
-OPTIONS: dict[str, Any] = {"max_evals": 120, "output": "logits"}
+OPTIONS: dict[str, Any] = {"max_evals": 200, "output": "logits"}
 
 
 def test_attributions_are_like_any_other_of_captum() -> None:

@@ -103,8 +103,8 @@ def refine_command(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="What is seen where a mask hides: blur, mean, black, frozen (a clip's mean over time) or a number; "
-            "with commas between, several in turn. [default: field: blur,blur,mean; of clips frozen,mean; paper: mean]"
+            help="What is seen where a mask hides: blur, soft, mean, black, frozen (a clip's mean in time), a number; "
+            "with commas between, several in turn. [default: field: blur,soft,mean; of clips frozen,mean; paper: mean]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
