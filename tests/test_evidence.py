@@ -30,7 +30,7 @@ def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int
     field = told(grid, extent, None, HYPER["image"], coverage, values, n_baselines)
     asked = field._asked
     how = Relations.of(asked, asked, n_baselines)
-    gram = asked.rows @ field._applied(HYPER["image"].lengths, asked.rows).T
+    gram = asked.rows @ field._prior.applied(HYPER["image"].lengths, asked.rows).T
     parts = gram, gram * how.ends, gram * how.fills if n_baselines > 1 else None
     given = parts, 25.0 * how.group, asked.hidden, scaled(values)
     theta = CENTRE + shift

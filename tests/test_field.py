@@ -299,7 +299,7 @@ def test_with_very_many_cells_looks_are_not_compared(monkeypatch: pytest.MonkeyP
     grid, extent = SIZES["image"]
     coverage, values = queries(grid)
     for most, same in ((20, False), (19, True)):
-        monkeypatch.setattr("borex.field.MOST_ALIKE", most)
+        monkeypatch.setattr("borex.prior.MOST_ALIKE", most)
         found = [told(grid, extent, None, HYPER["image"], coverage, values, look=look).mean()
                  for look in (colours(grid), None)]  # fmt: skip
         assert np.allclose(*found) == same

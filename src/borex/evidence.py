@@ -79,7 +79,7 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
 
     @cache
     def rung(lengths: tuple[float, ...]) -> _Rung:
-        gram = rows @ field._applied(lengths, rows).T
+        gram = rows @ field._prior.applied(lengths, rows).T
         unit = max(float(np.diag(gram).mean()), 1e-12)
         gram /= unit
         return _Rung((gram, gram * how.ends, gram * how.fills if how.fills.any() else None), unit)

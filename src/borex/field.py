@@ -24,21 +24,12 @@ import numpy as np
 
 from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
-from borex.kernels import Likened, Separable, axis_gram, likeness
 from borex.observations import Observations, Relations
+from borex.prior import Prior
 
-# The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
-LONG = 0.36
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
 WIDE = 5.0
 AT_ONCE = 256  # observations that are solved for: what is made in between does not grow with the square of all
-# Of how much a baseline changes a cell, over all cells: the prior of the saliency is as wide as this power of it, and
-# never below this share of the usual, for a baseline may hide little and yet all that counts.
-CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
-# Length scale of what cells look like, in units of its spread over the cells.
-ALIKE = 0.5
-# With more cells than this what they look like is not compared: a covariance of every pair takes memory and time.
-MOST_ALIKE = 2048
 
 
 @dataclass(frozen=True)
@@ -78,21 +69,8 @@ class Field:
         `appearance`: what each cell looks like, `(*grid, k)`, such as its mean colour, any scale; None: not known."""
         self.grid = grid
         self.n_cells = int(np.prod(grid))
-        side = np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1])
-        n_early = len(grid) - 2
-        # Time is counted in cells of its own axis: a frame and a pixel have no common unit.
-        self._at = [
-            (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / side)
-            for axis, (n, size) in enumerate(zip(grid, extent, strict=True))
-        ]
-        shorter = min((n for n in extent[-2:] if n > 1), default=1)
-        self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
-        self._alike = None
-        if appearance is not None and self.n_cells <= MOST_ALIKE:
-            self._alike = likeness(np.reshape(appearance, (self.n_cells, -1)), ALIKE)
-        self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
+        self._prior = Prior(grid, extent, change, appearance)
         self._n_baselines = n_baselines
-        self._scale = _scale(np.ones(self.n_cells) if change is None else np.asarray(change, dtype=np.float64).ravel())
         self._h: np.ndarray | None = None
         if initial is not None:
             h = np.asarray(initial, dtype=np.float64).ravel()
@@ -139,7 +117,7 @@ class Field:
         cell, ≥ 0; the covariances between cells are in it, so that for one cell alone it is `std` there."""
         self._solve()
         hyper, rows = self._hyper(), np.asarray(weights, dtype=np.float64).reshape(len(weights), -1)
-        variance = hyper.amplitude**2 * np.einsum("kc,kc->k", rows, self._applied(hyper.lengths, rows))
+        variance = hyper.amplitude**2 * np.einsum("kc,kc->k", rows, self._prior.applied(hyper.lengths, rows))
         if self._h is not None:
             variance += (hyper.trust * (rows @ self._h)) ** 2
         half = self._chol.forward(self._cross @ rows.T)
@@ -163,8 +141,8 @@ class Field:
         self._solve()
         hyper = self._hyper()
         k = self._n_baselines if self._n_baselines > 1 else 0
-        drawn = self._prior(hyper.lengths).draw(((2 + k) * n, *self.grid), rng)
-        saliency, contrast, *fills = hyper.amplitude * self._scale * drawn.reshape(2 + k, n, self.n_cells)
+        drawn = hyper.amplitude * self._prior.draw(hyper.lengths, (2 + k) * n, rng)
+        saliency, contrast, *fills = drawn.reshape(2 + k, n, self.n_cells)
         if self._h is not None:
             saliency = saliency + hyper.trust * rng.standard_normal((n, 1)) * self._h
         rows = self._asked.rows
@@ -182,7 +160,7 @@ class Field:
         `fills` as in `observe`."""
         self._solve()
         hyper, asked = self._hyper(), Observations.of(coverage, fills)
-        applied = self._applied(hyper.lengths, asked.rows)
+        applied = self._prior.applied(hyper.lengths, asked.rows)
         half = self._chol.forward(self._covariance(hyper, self._asked, asked, applied))
         own = np.diag(self._covariance(hyper, asked, asked, applied))
         variance = own + self._noise(hyper, asked) ** 2 - (half**2).sum(axis=0)
@@ -247,25 +225,8 @@ class Field:
     def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
         return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])
 
-    def _grams(self, lengths: tuple[float, ...]) -> list[np.ndarray]:
-        """The covariances of each axis for length scales of the early axes and of space."""
-        return [axis_gram(at, at, n) for at, n in zip(self._at, (*lengths, lengths[-1]), strict=True)]
-
-    def _prior(self, lengths: tuple[float, ...]) -> Likened | Separable:
-        """The covariance of the cells at unit amplitude, before it is scaled."""
-        if self._latest is None or self._latest[0] != lengths:
-            products = self._grams(lengths), self._long
-            found = Separable(products) if self._alike is None else Likened(products, self._alike)
-            self._latest = lengths, found
-        return self._latest[1]
-
-    def _applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
-        """`K a` for each of `rows` `(n, cells)`, at unit amplitude: `(n, cells)`."""
-        cubes = (rows * self._scale).reshape(len(rows), *self.grid)
-        return self._prior(lengths).apply(cubes).reshape(rows.shape) * self._scale
-
     def _prior_variance(self) -> np.ndarray:
-        u = 2 * (self._hyper().amplitude * self._scale) ** 2
+        u = self._hyper().amplitude ** 2 * self._prior.variance
         return u if self._h is None else u + (self._hyper().trust * self._h) ** 2
 
     def _covariance(
@@ -288,7 +249,7 @@ class Field:
         crosses = [self._cross]
         for old in range(known, n, AT_ONCE):
             asked, new = self._asked[: old + AT_ONCE], self._asked[old : old + AT_ONCE]
-            applied = self._applied(hyper.lengths, new.rows)
+            applied = self._prior.applied(hyper.lengths, new.rows)
             columns = self._covariance(hyper, asked, new, applied)
             # The last columns' diagonal is the new observations' own variance.
             columns[np.arange(old, len(asked)), np.arange(len(new))] += self._noise(hyper, new) ** 2 + 1e-9
@@ -303,11 +264,3 @@ class Field:
         if self._solved is None:
             self._solved = self._chol.backward(self._half)
         return self._solved
-
-
-def _scale(change: np.ndarray) -> np.ndarray:
-    """The prior width of the saliency in each cell `(cells,)`, of mean square 1, from how much baselines change it."""
-    if not change.max() > 0:
-        return np.ones(len(change))
-    width = np.maximum((change / change.mean()) ** CHANGE_POWER, LEAST_CHANGE)
-    return np.asarray(width / np.sqrt((width**2).mean()))

@@ -1,0 +1,85 @@
+"""What is believed of the saliency before anything is asked: how cells covary.
+
+The covariance of the cells is the sum of two products of Matérn 3/2 over the axes: one with length scales that are
+given, times one of what the cells look like; one with fixed, long ones. It is scaled in each cell by how much the
+baselines change that cell.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from borex.kernels import Likened, Separable, axis_gram, likeness
+
+# The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
+LONG = 0.36
+# Of how much a baseline changes a cell, over all cells: the prior of the saliency is as wide as this power of it, and
+# never below this share of the usual, for a baseline may hide little and yet all that counts.
+CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
+# Length scale of what cells look like, in units of its spread over the cells.
+ALIKE = 0.5
+# With more cells than this what they look like is not compared: a covariance of every pair takes memory and time.
+MOST_ALIKE = 2048
+
+
+class Prior:
+    """The covariance of the cells of a grid at unit amplitude, for any length scales."""
+
+    def __init__(
+        self,
+        grid: tuple[int, ...],
+        extent: tuple[int, ...],
+        change: np.ndarray | None = None,
+        appearance: np.ndarray | None = None,
+    ) -> None:
+        """All as `Field` takes them."""
+        self.grid = grid
+        cells = int(np.prod(grid))
+        side = np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1])
+        n_early = len(grid) - 2
+        # Time is counted in cells of its own axis: a frame and a pixel have no common unit.
+        self._at = [
+            (np.arange(n) + 0.5) * (1.0 if axis < n_early else size / n / side)
+            for axis, (n, size) in enumerate(zip(grid, extent, strict=True))
+        ]
+        shorter = min((n for n in extent[-2:] if n > 1), default=1)
+        self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
+        self._alike = None
+        if appearance is not None and cells <= MOST_ALIKE:
+            self._alike = likeness(np.reshape(appearance, (cells, -1)), ALIKE)
+        self._scale = _scale(np.ones(cells) if change is None else np.asarray(change, dtype=np.float64).ravel())
+        self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Of each cell, `(cells,)`; it is the same for all length scales."""
+        return 2 * self._scale**2
+
+    def applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
+        """The covariance times each of `rows` `(n, cells)`: `(n, cells)`."""
+        cubes = (rows * self._scale).reshape(len(rows), *self.grid)
+        return self._covariance(lengths).apply(cubes).reshape(rows.shape) * self._scale
+
+    def draw(self, lengths: tuple[float, ...], n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` draws `(n, cells)`."""
+        return self._covariance(lengths).draw((n, *self.grid), rng).reshape(n, -1) * self._scale
+
+    def _covariance(self, lengths: tuple[float, ...]) -> Likened | Separable:
+        """Before it is scaled; the latest is kept, because it is asked for again and again."""
+        if self._latest is None or self._latest[0] != lengths:
+            products = self._grams(lengths), self._long
+            found = Separable(products) if self._alike is None else Likened(products, self._alike)
+            self._latest = lengths, found
+        return self._latest[1]
+
+    def _grams(self, lengths: tuple[float, ...]) -> list[np.ndarray]:
+        """The covariances of each axis for length scales of the early axes and of space."""
+        return [axis_gram(at, at, n) for at, n in zip(self._at, (*lengths, lengths[-1]), strict=True)]
+
+
+def _scale(change: np.ndarray) -> np.ndarray:
+    """The prior width of the saliency in each cell `(cells,)`, of mean square 1, from how much baselines change it."""
+    if not change.max() > 0:
+        return np.ones(len(change))
+    width = np.maximum((change / change.mean()) ** CHANGE_POWER, LEAST_CHANGE)
+    return np.asarray(width / np.sqrt((width**2).mean()))
