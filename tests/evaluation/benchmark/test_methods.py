@@ -39,6 +39,13 @@ def test_the_library_s_methods_are_the_library_s(few: Path) -> None:
     np.testing.assert_array_equal(found.saliency, same.saliency)
     assert meter.evals == same.evals == 60
     assert found.facts["stop_reason"] == same.stop_reason
+    in_turn, _ = run_it("field", baseline=["black", "mean"])
+    same = borex.refine(
+        model(), given.media, target=1, max_evals=60, baseline=("black", "mean"), seed=0, output="probabilities",
+        layout="HWC",
+    )  # fmt: skip
+    np.testing.assert_array_equal(in_turn.saliency, same.saliency)
+    assert np.abs(in_turn.saliency - found.saliency).max() > 0
     published, meter = run_it("paper", baseline="black")
     assert meter.evals <= 60
     assert np.abs(published.saliency - found.saliency).max() > 0

@@ -163,6 +163,8 @@ def refined(task: Task, *, method: str, initial: Any = None, **options: Any) -> 
     map (`run`), its `budget` (spent from the task's), `noise`, and its own options."""
     from borex import refine
 
+    if isinstance(options.get("baseline"), list):  # several in turn: TOML has no tuples
+        options["baseline"] = tuple(options["baseline"])
     used = 0
     if isinstance(initial, dict):
         rest = dict(initial)
