@@ -18,8 +18,9 @@ LONG = 0.36
 CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
 # Length scale of what cells look like, in units of its spread over the cells.
 ALIKE = 0.5
-# With more cells than this what they look like is not compared: a covariance of every pair takes memory and time.
-MOST_ALIKE = 2048
+# With more cells than this (a clip has 1568) what they look like is not compared: a covariance of every pair takes
+# longer than it is worth.
+MOST_ALIKE = 1024
 
 
 class Prior:
