@@ -82,9 +82,8 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=20, help="of each kind, each kept and hidden")
     options = parser.parse_args()
     table = options.data / "labels.csv"
-    inputs = read_inputs([
-        InputSet(table, {"top1": "1", "kind": "photo"}), InputSet(table, {"top1": "1", "kind": "composite"}, options.n)
-    ])  # fmt: skip
+    photos, composites = {"top1": "1", "kind": "photo"}, {"top1": "1", "kind": "composite"}
+    inputs = read_inputs([InputSet(table, photos), InputSet(table, composites, n=options.n)])
     options.out.parent.mkdir(parents=True, exist_ok=True)
     if not options.out.exists():
         options.out.write_text(",".join(COLUMNS) + "\n")
