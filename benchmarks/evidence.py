@@ -100,7 +100,9 @@ def main() -> None:
     for model in dict.fromkeys(one.model for one in found):
         for score in ("insertion_blur_minus_deletion", "deletion", "average_precision"):
             mine = [one for one in found if (one.model, one.score) == (model, score)]
-            if len({one.budget for one in mine if one.method == (config.ours or one.method)}) > 1:
+            ours = [one for one in mine if one.method == (config.ours or one.method)]
+            # A curve over other inputs at each budget would show the inputs.
+            if len({one.budget for one in ours}) > 1 and len({one.n for one in ours}) == 1:
                 name = f"{config.name}-{model}-{score}.svg"
                 drawn = curves(mine, score, colours_of(names, config.ours), config.ours, legend=True)
                 (options.docs / name).write_text(drawn, encoding="utf-8")
