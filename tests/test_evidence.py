@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -40,13 +41,20 @@ def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int
     assert away < 1e-4 * np.linalg.norm(negative_log_density(theta, *given)[1])
 
 
+def fitted_in_parts(kind: str, *ends: int) -> Field:
+    """A field that was told the first so many answers and fitted, again and again."""
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid, ends[-1])
+    field = Field(grid, extent)
+    for start, end in pairwise((0, *ends)):
+        field.observe(coverage[start:end], values[start:end])
+        field.fit()
+    return field
+
+
 @pytest.mark.parametrize("kind", SIZES)
 def test_fitting_raises_the_evidence(kind: str) -> None:
-    grid, extent = SIZES[kind]
-    coverage, values = queries(grid, 60)
-    field = Field(grid, extent)
-    field.observe(coverage, values)
-    field.fit()
+    field = fitted_in_parts(kind, 60)
     assert field.evidence() > field.with_hyperparameters(**vars(HYPER[kind])).evidence()
     fitted = field.hyperparameters
     assert fitted is not None
@@ -56,16 +64,7 @@ def test_fitting_raises_the_evidence(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SIZES)
 def test_fitting_depends_on_the_answers_alone(kind: str) -> None:
-    grid, extent = SIZES[kind]
-    coverage, values = queries(grid, 30)
-    once = Field(grid, extent)
-    once.observe(coverage, values)
-    once.fit()
-    twice = Field(grid, extent)
-    twice.observe(coverage[:10], values[:10])
-    twice.fit()
-    twice.observe(coverage[10:], values[10:])
-    twice.fit()
+    once, twice = fitted_in_parts(kind, 30), fitted_in_parts(kind, 10, 30)
     assert once.hyperparameters == twice.hyperparameters
 
 

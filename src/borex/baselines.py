@@ -23,10 +23,10 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
     """The baseline `(*extent, channels)`, in the media's dtype.
 
     `baseline`: "blur" (a box mean over the last two axes of the extent, which are space: no shapes), "soft" (a smaller
-    box: shapes, but no detail), "mean" (the colour `mean`
-    that the model's preprocessing subtracts; the media's own mean colour where that is not known), "black" (zeros),
-    "frozen" (of a clip `(T, H, W, channels)`, its mean over time in every frame: motion is hidden, place is not), a
-    number, an array that broadcasts to the media's shape, or a function from the media to such an array.
+    box: shapes, but no detail), "mean" (the colour `mean` that the model's preprocessing subtracts; the media's own
+    mean colour where that is not known), "black" (zeros), "frozen" (of a clip `(T, H, W, channels)`, its mean over time
+    in every frame: motion is hidden, place is not), a number, an array that broadcasts to the media's shape, or a
+    function from the media to such an array.
     Raises InputError for anything else, for "frozen" where there is no axis of time, and for NaN or Inf in the result.
     """
     if callable(baseline):

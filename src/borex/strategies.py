@@ -81,13 +81,16 @@ class FieldStrategy:
 
     def ask(self, room: int) -> Any:
         if self._asked is None:
-            n = min(max(ROUND, 2 * int(GROWTH * len(self.field) / 2)), room)
+            n = min(self._round(), room)
             if n == 0:
                 return np.empty((0, *self._settings.extent), dtype=bool)
             half = (n + 1) // 2
             kept = self._box_cells(half) if self._wants_boxes() else self._thompson_cells(half)
             self._asked = CellMasks(np.concatenate([kept, ~kept])[:n], self._settings.extent)
         return self._asked
+
+    def _round(self) -> int:
+        return max(ROUND, 2 * int(GROWTH * len(self.field) / 2))
 
     def _wants_boxes(self) -> bool:
         return len(self.field) < max(ROUND, BOX_SHARE * self._settings.max_evals) or self.field.flat
