@@ -186,3 +186,17 @@ def test_white_box_methods_are_the_library_s_and_cost_nothing_that_is_counted(ru
     if run == "lrp":
         blurred = run_method(f"rivals.whitebox:{run}", given, BENCHMARKS, {"blur": 4})
         np.testing.assert_allclose(blurred.saliency, gaussian_filter(found.saliency, 4))
+
+
+def test_a_map_in_cells_or_superpixels_is_its_mean_over_each() -> None:
+    given, _, _ = task((28, 42), 40)
+    made = run_method("random", given, BENCHMARKS, {}).saliency
+    in_cells = run_method("rivals.shapes:in_cells", given, BENCHMARKS, {"of": {"run": "random"}, "cells": 7})
+    oracle = np.array([[made[i : i + 4, j : j + 6].mean() for j in range(0, 42, 6)] for i in range(0, 28, 4)])
+    np.testing.assert_allclose(in_cells.saliency, oracle.repeat(4, 0).repeat(6, 1), rtol=1e-5)
+
+    pytest.importorskip("skimage")
+    labels = find_function("borex.heatmaps.superpixels:segments", BENCHMARKS)(given.media, 12)
+    found = run_method("rivals.shapes:in_superpixels", given, BENCHMARKS, {"of": {"run": "random"}, "superpixels": 12})
+    for label in np.unique(labels):
+        np.testing.assert_allclose(found.saliency[labels == label], made[labels == label].mean())
