@@ -169,15 +169,20 @@ def neighbourhoods(grid: tuple[int, ...]) -> list[np.ndarray]:
     those around it; of a grid without an early axis of more than one cell each stands for itself."""
     from scipy.ndimage import gaussian_filter1d
 
-    alone = max(grid[:-2], default=1) == 1
     # Mirrored borders: every cell has the same weight in all, so that no sum over space changes.
-    return [np.eye(n) if alone else gaussian_filter1d(np.eye(n), NEIGHBOURHOOD, mode="reflect") for n in grid[-2:]]
+    if not _has_early_axis(grid):
+        return [np.eye(n) for n in grid[-2:]]
+    return [gaussian_filter1d(np.eye(n), NEIGHBOURHOOD, mode="reflect") for n in grid[-2:]]
+
+
+def _has_early_axis(grid: tuple[int, ...]) -> bool:
+    return max(grid[:-2], default=1) > 1
 
 
 def averaged(field: Field) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean and standard deviation `(*grid,)` of the saliency averaged over `neighbourhoods`."""
     *early, height, width = field.grid
-    if max(early, default=1) == 1:
+    if not _has_early_axis(field.grid):
         return field.mean(), field.std()
     in_height, in_width = neighbourhoods(field.grid)
     around = np.einsum("ij,kl->ikjl", in_height, in_width).reshape(-1, height, width)
