@@ -10,12 +10,14 @@ import pytest
 import scipy.stats
 
 from borex.evaluation.benchmark import Config, Row
+from borex.evaluation.benchmark.config import MethodSpec
 from borex.evaluation.benchmark.summary import best, by_input, comparisons, mean_interval, means, scores_in, worst
 from borex.evaluation.statistics import holm
 
 RNG = np.random.default_rng(0)
 N = 12
-CONFIG = Config("x", Path(), (), (), (), (100, 200), ours="ours")
+METHODS = (MethodSpec("ours", "field"), MethodSpec("rise", "rise"), MethodSpec("lrp", "x:lrp", budgets=(1,)))
+CONFIG = Config("x", Path(), (), (), METHODS, (100, 200), ours="ours")
 
 
 def row(name: str, method: str, budget: int, value: float, seed: int = 0, score: str = "deletion") -> Row:
@@ -60,6 +62,12 @@ def test_comparisons_are_paired_at_equal_budgets_and_corrected_together() -> Non
         assert one.result.p == pytest.approx(p[-1])
         assert (one.result.n, one.result.median) == (N, pytest.approx(np.median(gains)))
     np.testing.assert_allclose([one.result.p_holm for one in found], holm(np.array(p)))
+
+
+def test_what_has_not_run_at_a_budget_yet_is_not_compared_there() -> None:
+    rows = [one for one in ROWS if (one.method, one.budget) != ("rise", 200)]
+    keys = [(one.ours_budget, one.other, one.other_budget) for one in comparisons(rows, CONFIG)]
+    assert keys == [(100, "rise", 100), (100, "lrp", 1), (200, "lrp", 1)]
 
 
 def test_only_inputs_that_both_have_are_compared() -> None:

@@ -84,9 +84,9 @@ def mean_interval(values: np.ndarray, resamples: int = 2000) -> tuple[float, flo
 def comparisons(rows: Sequence[Row], config: Config) -> list[Compared]:
     """`config.ours` against every other method at the same budget, and `config.pairs`.
 
-    A method that has one budget only (a white-box method, whose price is not counted in model inputs) is compared with
-    `ours` at each of its budgets. Pairs with fewer than 5 inputs in common are left out. Holm's correction is over all
-    tests of one score and model: over methods and budgets together.
+    A method that the config gives one budget of its own (a white-box method, whose price is not counted in model
+    inputs) is compared with `ours` at each of its budgets. Pairs with fewer than 5 inputs in common are left out.
+    Holm's correction is over all tests of one score and model: over methods and budgets together.
     """
     found: list[Compared] = []
     for score in scores_in(rows):
@@ -116,11 +116,12 @@ def _pairs(scored: Scored, model: str, config: Config) -> list[tuple[tuple[str, 
     for name, method, budget in scored:
         if name == model:
             budgets[method].append(budget)
+    alone = {one.name: one.budgets[0] for one in config.methods if one.budgets and len(one.budgets) == 1}
     pairs = []
     for budget in sorted(budgets.get(config.ours or "", [])):
         assert config.ours is not None
         for method, own in budgets.items():
-            at = budget if budget in own else own[0] if len(own) == 1 else None
+            at = budget if budget in own else alone.get(method)
             if method != config.ours and at is not None:
                 pairs.append(((config.ours, budget), (method, at)))
     for a, b in config.pairs:
