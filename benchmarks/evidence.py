@@ -102,7 +102,7 @@ def main() -> None:
             mine = [one for one in found if (one.model, one.score) == (model, score)]
             ours = [one for one in mine if one.method == (config.ours or one.method)]
             # A curve over other inputs at each budget would show the inputs.
-            if len({one.budget for one in ours}) > 1 and len({one.n for one in ours}) == 1:
+            if max(Counter(one.method for one in ours).values()) > 1 and len({one.n for one in ours}) == 1:
                 name = f"{config.name}-{model}-{score}.svg"
                 drawn = curves(mine, score, colours_of(names, config.ours), config.ours, legend=True)
                 (options.docs / name).write_text(drawn, encoding="utf-8")
