@@ -15,10 +15,12 @@ import skimage.data
 from PIL import Image
 
 import borex
+import zoo
 from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX
 from borex.layout import resize_media
 from borex.media.write import overlay, panel
-from sources import model, module
+from borex.models import default
+from borex.models.torch import wrap
 
 SHOWN = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "lrp": "LRP", "lime": "LIME", "shap": "SHAP", "rise": "RISE"}
 
@@ -26,10 +28,12 @@ SHOWN = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "lrp": "LRP", "lime":
 def main() -> None:
     cat = skimage.data.chelsea()
     photo = resize_media(cat[:, (cat.shape[1] - cat.shape[0]) // 2 :][:, : cat.shape[0]], (224, 224))
+    model = default()
+    module = wrap(zoo.network("lite0"), mean=zoo.MEAN, std=zoo.SCALE, scale=1, extent=(224, 224), output="logits")
     found = {}
     for name in NAMES:
-        initial = name if name in BLACK_BOX else WHITE_BOX[name](module(), photo)
-        found[name] = borex.refine(model(), photo, initial, max_evals=200)
+        initial = name if name in BLACK_BOX else WHITE_BOX[name](module, photo)
+        found[name] = borex.refine(model, photo, initial, max_evals=200)
         print(name, found[name].summary().replace("\n", "; "), flush=True)
     # Where the check kept the initial map, it must not be called refined.
     ends = {
