@@ -73,6 +73,13 @@ def rows_of(model: Model, one: Input, budget: int, n: int) -> list[dict[str, Any
     return lines
 
 
+def inputs_of(folder: Path, n: int) -> list[Input]:
+    """Every photo and `n` composites of a folder with a labels.csv, which the model takes for what they are."""
+    table, photos, composites = folder / "labels.csv", {"kind": "photo"}, {"kind": "composite"}
+    right = {"top1": "1"}
+    return read_inputs([InputSet(table, right | photos), InputSet(table, right | composites, n=n)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -81,9 +88,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=20, help="composites, beside every photo")
     parser.add_argument("--masks", type=int, default=20, help="of each kind, each kept and hidden")
     options = parser.parse_args()
-    table = options.data / "labels.csv"
-    photos, composites = {"top1": "1", "kind": "photo"}, {"top1": "1", "kind": "composite"}
-    inputs = read_inputs([InputSet(table, photos), InputSet(table, composites, n=options.n)])
+    inputs = inputs_of(options.data, options.n)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     if not options.out.exists():
         options.out.write_text(",".join(COLUMNS) + "\n")

@@ -101,8 +101,9 @@ def main() -> None:
         for score in ("insertion_blur_minus_deletion", "deletion", "average_precision"):
             mine = [one for one in found if (one.model, one.score) == (model, score)]
             ours = [one for one in mine if one.method == (config.ours or one.method)]
+            several = any(n > 1 for n in Counter(one.method for one in ours).values())
             # A curve over other inputs at each budget would show the inputs.
-            if max(Counter(one.method for one in ours).values()) > 1 and len({one.n for one in ours}) == 1:
+            if several and len({one.n for one in ours}) == 1:
                 name = f"{config.name}-{model}-{score}.svg"
                 drawn = curves(mine, score, colours_of(names, config.ours), config.ours, legend=True)
                 (options.docs / name).write_text(drawn, encoding="utf-8")

@@ -21,11 +21,12 @@ from scipy.stats import spearmanr
 import ablation
 import zoo
 from borex.blackbox import Model, probabilities
-from borex.evaluation.benchmark import InputSet, Task
-from borex.evaluation.benchmark.inputs import Input, load_media, read_inputs
+from borex.evaluation.benchmark import Task
+from borex.evaluation.benchmark.inputs import Input, load_media
 from borex.evaluation.benchmark.methods import METHODS, Found, Method, seed_of
 from borex.layout import resize
 from borex.models import default
+from calibration import inputs_of
 
 PHOTOS = ("coffee", "astronaut", "chelsea")
 BLIND = {"prior.CHANGE_POWER": 0.0, "prior.ALIKE": 1e9}  # every cell is alike, and nothing looks like anything
@@ -52,9 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     inputs = [Input(name, zoo.CACHE, f"skimage:{name}", None, None, "photo") for name in options.photos]
     if options.data is not None:
-        table = options.data / "labels.csv"
-        photos, composites = {"top1": "1", "kind": "photo"}, {"top1": "1", "kind": "composite"}
-        inputs += read_inputs([InputSet(table, photos), InputSet(table, composites, n=options.n)])
+        inputs += inputs_of(options.data, options.n)
     trained, shuffled = default(threads=1), zoo.randomised("lite0")
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in RUN}
     print("| input | method | another seed | randomised weights |\n|---|---|---|---|")

@@ -20,7 +20,6 @@ from borex.heatmaps import BLACK_BOX, NAMES, WHITE_BOX
 from borex.layout import resize_media
 from borex.media.write import overlay, panel
 from borex.models import default
-from borex.models.torch import wrap
 
 SHOWN = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "lrp": "LRP", "lime": "LIME", "shap": "SHAP", "rise": "RISE"}
 
@@ -28,8 +27,7 @@ SHOWN = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "lrp": "LRP", "lime":
 def main() -> None:
     cat = skimage.data.chelsea()
     photo = resize_media(cat[:, (cat.shape[1] - cat.shape[0]) // 2 :][:, : cat.shape[0]], (224, 224))
-    model = default()
-    module = wrap(zoo.network("lite0"), mean=zoo.MEAN, std=zoo.SCALE, scale=1, extent=(224, 224), output="logits")
+    model, module = default(), zoo.inside("lite0")
     found = {}
     for name in NAMES:
         initial = name if name in BLACK_BOX else WHITE_BOX[name](module, photo)

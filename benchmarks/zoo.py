@@ -43,6 +43,13 @@ def network(name: str) -> Any:
     return EfficientNet.from_pretrained(f"efficientnet-{name}", weights_path=path).eval()
 
 
+def inside(name: str) -> Model:
+    """The same network as a model that white-box methods look into."""
+    from borex.models.torch import wrap
+
+    return wrap(network(name), mean=MEAN, std=SCALE, scale=1, output="logits")
+
+
 def randomised(name: str = "lite0", seed: int = 0) -> Model:
     """The network with the weights of every layer in random order: what no explanation may survive (Adebayo et al.
     2018). In order to answer at all, its normalisation is given the statistics of what then comes to it."""

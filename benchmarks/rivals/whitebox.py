@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 import zoo
+from borex.blackbox import Model
 from borex.evaluation.benchmark import Task
 
 
@@ -34,7 +34,5 @@ def lrp(task: Task, *, blur: float = 0.0) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _network(name: str) -> Any:
-    from borex.models import torch
-
-    return torch.wrap(zoo.network(name), mean=zoo.MEAN, std=zoo.SCALE, scale=1, output="logits")
+def _network(name: str) -> Model:
+    return zoo.inside(name)

@@ -169,9 +169,9 @@ def neighbourhoods(grid: tuple[int, ...]) -> list[np.ndarray]:
     those around it; of a grid without an early axis of more than one cell each stands for itself."""
     from scipy.ndimage import gaussian_filter1d
 
-    # Mirrored borders: every cell has the same weight in all, so that no sum over space changes.
     if not _has_early_axis(grid):
         return [np.eye(n) for n in grid[-2:]]
+    # Mirrored borders: every cell has the same weight in all, so that no sum over space changes.
     return [gaussian_filter1d(np.eye(n), NEIGHBOURHOOD, mode="reflect") for n in grid[-2:]]
 
 

@@ -1,0 +1,43 @@
+"""What benchmarks/evidence.py keeps of a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from borex.evaluation.benchmark import read_config, read_table, run
+from borex.evaluation.benchmark.methods import find_function
+from tests.evaluation.benchmark.parts import method, write_config
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+def kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Runs the benchmark and the script; the names of the files that it wrote."""
+    run(read_config(folder / "few.toml"), folder / "out")
+    given = ["evidence.py", str(folder / "few.toml"), str(folder / "out"), str(folder / "docs")]
+    monkeypatch.setattr(sys, "argv", given)
+    find_function("evidence:main", BENCHMARKS)()
+    return {path.name for path in (folder / "docs").iterdir()}
+
+
+def test_rows_page_and_curves(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(few, method("noise") + method("perfect", budgets=[4]), budgets=[2, 4], ours='"noise"')
+    pictures = {
+        f"few-bright-{score}.svg" for score in ("insertion_blur_minus_deletion", "deletion", "average_precision")
+    }
+    assert kept(few, monkeypatch) == {"few.csv", "few.md", *pictures}
+    page = (few / "docs" / "few.md").read_text(encoding="utf-8")
+    assert all(f"({picture})" in page for picture in pictures)
+    assert "| noise | 2 |" in page
+    assert len(read_table(few / "docs" / "few.csv")) == 9
+
+
+def test_without_masks_and_at_one_budget_each(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = few / "labels.csv"
+    table.write_text("file,class_index\n" + "".join(f"p{i}.png,1\n" for i in range(3)))
+    write_config(few, method("noise", budgets=[2]) + method("perfect", budgets=[4]), budgets=[2, 4])
+    assert kept(few, monkeypatch) == {"few.csv", "few.md"}
+    assert "average precision" not in (few / "docs" / "few.md").read_text(encoding="utf-8")
