@@ -100,10 +100,32 @@ class DenseField:
             noise.append(self.hyper.noise[int(hidden)] ** 2 + JITTER)
         return np.array(rows).reshape(-1, len(self.prior)), np.array(noise)
 
+    def shared(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """The covariance of the noise that masks of one end and one baseline share: how much of what either shows (or
+        hides) both do, squared."""
+        found = np.zeros((len(one), len(other)))
+        for (i, a), (j, b) in product(enumerate(one), enumerate(other)):
+            ends = a.mean() > 0.5, b.mean() > 0.5
+            if ends[0] == ends[1] and i // 2 % self.n_baselines == j // 2 % self.n_baselines:
+                a, b = (1 - a, 1 - b) if ends[0] else (a, b)
+                both = sum(float(p * q) for p, q in zip(a.ravel(), b.ravel(), strict=True))
+                either = float((a**2).sum() + (b**2).sum()) - both
+                found[i, j] = (self.hyper.overlap * both / either) ** 2 if either else 0.0
+        return found
+
+    def predicted(self, coverage: np.ndarray, scaled: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance, noise included, of the answers to queries `new`."""
+        (rows, noise), (asked, own) = self.design(coverage), self.design(new)
+        covariance = rows @ self.prior @ rows.T + self.shared(coverage, coverage) + np.diag(noise)
+        cross = asked @ self.prior @ rows.T + self.shared(new, coverage)
+        before = asked @ self.prior @ asked.T + self.shared(new, new)
+        gain = np.linalg.solve(covariance, cross.T).T
+        return gain @ scaled, np.diag(before - gain @ cross.T) + own
+
     def given(self, coverage: np.ndarray, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Posterior mean and covariance of the latent vector, and the log evidence, of answers that are scaled."""
         rows, noise = self.design(coverage)
-        covariance = rows @ self.prior @ rows.T + np.diag(noise)
+        covariance = rows @ self.prior @ rows.T + self.shared(coverage, coverage) + np.diag(noise)
         gain = np.linalg.solve(covariance, rows @ self.prior).T
         mean = gain @ scaled
         posterior = self.prior - gain @ rows @ self.prior

@@ -42,4 +42,4 @@ def test_a_map_follows_the_edges_of_things(seed: int) -> None:
             refiner.tell(masks, np.stack([0 * seen, 8 * seen - 4], axis=1))
         return average_precision(refiner.result().saliency, inside)
 
-    assert precision(media) > precision(None) + 0.005
+    assert precision(media) > precision(None) + 0.002

@@ -24,7 +24,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("n_baselines", [1, 2])
-@pytest.mark.parametrize("shift", [(0, 0, 0, 0, 0), (0.5, -0.3, -1, 0.7, 0.9), (-1, 0.5, 1, -2, -0.5)])
+@pytest.mark.parametrize("shift", [(0, 0, 0, 0, 0, 0), (0.5, -0.3, -1, 0.7, 0.9, -1), (-1, 0.5, 1, -2, -0.5, 1)])
 def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int) -> None:
     grid, extent = SIZES["image"]
     coverage, values = queries(grid)
@@ -32,7 +32,7 @@ def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int
     asked = field._asked
     how = Relations.of(asked, asked, n_baselines)
     gram = asked.rows @ field._prior.applied(HYPER["image"].lengths, asked.rows).T
-    parts = gram, gram * how.ends, gram * how.fills if n_baselines > 1 else None
+    parts = gram, gram * how.ends, gram * how.fills if n_baselines > 1 else None, how.overlap
     given = parts, 25.0 * how.group, asked.hidden, scaled(values)
     theta = CENTRE + shift
     away = check_grad(

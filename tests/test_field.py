@@ -14,8 +14,8 @@ from tests.oracles import DenseField
 
 SIZES = {"image": ((4, 5), (16, 35)), "clip": ((2, 3, 4), (6, 9, 20))}  # grid, extent: cells are no squares
 HYPER = {
-    "image": Hyperparameters(0.8, 0.6, 0.4, (1.7,), (0.2, 0.35), 0.9),
-    "clip": Hyperparameters(0.8, 0.6, 0.4, (0.9, 1.7), (0.2, 0.35), 0.9),
+    "image": Hyperparameters(0.8, 0.6, 0.4, (1.7,), (0.2, 0.35), 0.5, 0.9),
+    "clip": Hyperparameters(0.8, 0.6, 0.4, (0.9, 1.7), (0.2, 0.35), 0.5, 0.9),
 }
 EXACT = {"rtol": 0, "atol": 1e-8}
 
@@ -119,14 +119,11 @@ def test_trust_is_the_posterior_of_beta(both) -> None:
 def test_predictions_are_the_dense_ones(both) -> None:
     field, dense, coverage, values = both
     new, _ = queries(field.grid, 9, seed=1)
-    mean, covariance, _ = dense.given(coverage, scaled(values))
-    rows, noise = dense.design(new)
-    hidden_by = fills(len(new), dense.n_baselines)
-    expected = rows @ mean * values.std() + values.mean(), np.sqrt(np.diag(rows @ covariance @ rows.T) + noise)
-    found = field.predict(new, hidden_by)
-    np.testing.assert_allclose(found[0], expected[0], **EXACT)
+    mean, variance = dense.predicted(coverage, scaled(values), new)
+    found = field.predict(new, fills(len(new), dense.n_baselines))
+    np.testing.assert_allclose(found[0], mean * values.std() + values.mean(), **EXACT)
     # The field's jitter is part of what was told, not of what is predicted.
-    np.testing.assert_allclose(found[1] ** 2, (expected[1] * values.std()) ** 2, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(found[1] ** 2, variance * values.var(), rtol=0, atol=1e-7)
 
 
 def test_samples_have_the_posteriors_mean_and_covariance(both) -> None:
@@ -232,6 +229,24 @@ def test_units_of_the_answers_carry_through(kind: str) -> None:
     np.testing.assert_allclose(thousand.std(), 1000 * one.std(), rtol=1e-3)
 
 
+def test_what_masks_miss_alike_is_not_averaged_away(kind: str) -> None:
+    """Asked thirty times what the same mask does: noise of each answer's own goes, shared noise stays."""
+    grid, extent = SIZES[kind]
+    mask = np.zeros(grid)
+    mask[..., :2, :2] = 1.0
+    once = np.stack([np.zeros(grid), mask])
+
+    def std(n: int, **noise: object) -> float:
+        field = Field(grid, extent)
+        field.observe(np.repeat(once, n, axis=0), np.repeat([-1.0, 1.0], n))
+        field.fit()
+        told = field.with_hyperparameters(**vars(HYPER[kind]) | {"contrast": 0.0, "amplitude": 1.0} | noise)
+        return float(told.std_of(mask[None])[0] / told._unit)
+
+    assert std(30, noise=(0.5, 0.5), overlap=0.0) < 0.4 * std(1, noise=(0.5, 0.5), overlap=0.0)
+    assert std(30, noise=(0.01, 0.01), overlap=0.5) > 0.95 * std(1, noise=(0.01, 0.01), overlap=0.5)
+
+
 def test_flat_answers_and_a_flat_initial_map(kind: str) -> None:
     grid, extent = SIZES[kind]
     coverage, _ = queries(grid)
@@ -285,7 +300,7 @@ def test_what_looks_alike_is_one_thing() -> None:
     coverage = np.eye(7).reshape(7, *grid)[[3, 3, 3]] * np.array([0.0, 1, 1]).reshape(3, 1, 1)
 
     def mean(appearance: np.ndarray | None) -> np.ndarray:
-        hyper = Hyperparameters(0.8, 0.0, 0.0, (3.0,), (0.2, 0.2), 1.0)
+        hyper = Hyperparameters(0.8, 0.0, 0.0, (3.0,), (0.2, 0.2), 0.0, 1.0)
         return told(grid, (7, 49), None, hyper, coverage, np.array([0.0, 5, 5]), look=appearance).mean().ravel()
 
     known, unknown = mean(look), mean(None)

@@ -25,12 +25,12 @@ FIRST_STAGE = 40
 STEPS, CLOSE = 8, 3e-4
 RUNG = 1.4  # between neighbouring length scales
 LENGTH, LENGTH_SPREAD = 3.0, 0.7  # cells; median and log-std of the prior of a length scale
-# Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden, part of the baselines):
-# median and log-std.
-CENTRE = np.log([1.0, 0.5, 0.3, 0.3, 0.3])
-SPREAD = np.array([1.0, 0.7, 1.0, 1.0, 1.0])
+# Of log(amplitude of a typical answer, contrast, noise of little seen, noise of little hidden, part of the baselines,
+# noise shared by overlap): median and log-std.
+CENTRE = np.log([1.0, 0.5, 0.3, 0.3, 0.3, 0.3])
+SPREAD = np.array([1.0, 0.7, 1.0, 1.0, 1.0, 1.0])
 # Less noise than this is not believed of a linear model: the answers would be interpolated, and the map fall to pieces.
-BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-2.5, 1.0), (-2.5, 1.0), (-3.0, 0.0)]
+BOUNDS = [(-3.0, 3.0), (-3.0, 0.0), (-2.5, 1.0), (-2.5, 1.0), (-3.0, 0.0), (-3.0, 1.0)]
 TRUST = 3.0  # std of what beta times the initial map explains, in standard deviations of the answers: wide
 
 
@@ -39,12 +39,16 @@ def last_stage(n: int) -> int:
     return FIRST_STAGE << (n // FIRST_STAGE).bit_length() - 1 if n >= FIRST_STAGE else 0
 
 
+# Covariances at unit amplitude of `u`, of `d`, of `e_k` (None where one baseline hides always) and of the shared noise.
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
+
+
 @dataclass(frozen=True)
 class _Rung:
     """What answers have to do with each other at some length scales, see `negative_log_density`, and the mean variance
     of an answer that `parts` were divided by."""
 
-    parts: tuple[np.ndarray, np.ndarray, np.ndarray | None]
+    parts: Parts
     unit: float
 
 
@@ -75,14 +79,14 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
 
     lengths = (LENGTH,) * (len(field.grid) - 1) if start is None else start.lengths
     if not len(rows):
-        return Hyperparameters(1.0, 0.5, 0.3, lengths, (0.3, 0.3), trust)
+        return Hyperparameters(1.0, 0.5, 0.3, lengths, (0.3, 0.3), 0.3, trust)
 
     @cache
     def rung(lengths: tuple[float, ...]) -> _Rung:
         gram = rows @ field._prior.applied(lengths, rows).T
         unit = max(float(np.diag(gram).mean()), 1e-12)
         gram /= unit
-        return _Rung((gram, gram * how.ends, gram * how.fills if how.fills.any() else None), unit)
+        return _Rung((gram, gram * how.ends, gram * how.fills if how.fills.any() else None, how.overlap), unit)
 
     def beside(lengths: tuple[float, ...]) -> float:
         return 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2
@@ -98,7 +102,7 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
     guess = CENTRE
     if start is not None:
         amplitude = start.amplitude * np.sqrt(rung(lengths).unit)
-        guess = np.log([amplitude, start.contrast, *start.noise, start.fills])
+        guess = np.log([amplitude, start.contrast, *start.noise, start.fills, start.overlap])
     best = best_on(lengths, guess)
     for axis in range(len(lengths)):
         for step in (RUNG, 1 / RUNG):
@@ -111,9 +115,9 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
                 best = best_on(there, best.theta)
             if best is not before:
                 break  # where longer was better, shorter is not
-    amplitude, contrast, seen, hid, fills = map(float, np.exp(best.theta))
+    amplitude, contrast, seen, hid, fills, shared = map(float, np.exp(best.theta))
     amplitude /= float(np.sqrt(rung(best.lengths).unit))
-    return Hyperparameters(amplitude, contrast, fills, best.lengths, (seen, hid), float(trust))
+    return Hyperparameters(amplitude, contrast, fills, best.lengths, (seen, hid), shared, float(trust))
 
 
 def _scaled(lengths: tuple[float, ...], axis: int, factor: float) -> tuple[float, ...]:
@@ -132,20 +136,19 @@ def _minimise(guess: np.ndarray, *given: Any) -> tuple[np.ndarray, float]:
 
 def negative_log_density(
     theta: np.ndarray,
-    parts: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+    parts: Parts,
     fixed: np.ndarray,
     hidden: np.ndarray,
     values: np.ndarray,
     has_gradient: bool = True,
 ) -> tuple[float, np.ndarray]:
     """Minus the log of evidence times prior at `theta`, the logs of (amplitude, contrast, noise of little seen, noise
-    of little hidden, part of the baselines), up to a constant; and its gradient, zeros without `has_gradient`.
-    `parts`: covariances at unit amplitude of `u`, of `d` and, where several baselines hide, of `e_k`; `fixed`: what no
-    hyperparameter changes; all symmetric."""
+    of little hidden, part of the baselines, noise shared by overlap), up to a constant; and its gradient, zeros without
+    `has_gradient`. `fixed`: what no hyperparameter changes; it and `parts` are symmetric."""
     from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-    amplitude, contrast, seen, hid, fills = np.exp(2 * theta)
-    gram, by_end, by_fill = parts
+    amplitude, contrast, seen, hid, fills, shared = np.exp(2 * theta)
+    gram, by_end, by_fill, by_overlap = parts
     second = (amplitude * contrast) * by_end
     varying = amplitude * gram + second
     third = None if by_fill is None else (amplitude * fills) * by_fill
@@ -153,11 +156,12 @@ def negative_log_density(
         varying += third
     noise = np.where(hidden, hid, seen)
     covariance = varying + fixed
+    covariance += shared * by_overlap
     covariance.flat[:: len(values) + 1] += noise + 1e-9
     # The transpose of a symmetric matrix is itself, in the order that LAPACK takes without a copy.
     chol, failed = dpotrf(covariance.T, lower=1, overwrite_a=1)
     if failed:
-        return 1e9, np.zeros(5)
+        return 1e9, np.zeros(len(theta))
     log_det = np.log(np.diag(chol)).sum()
     weights, _ = dpotrs(chol, values, lower=1)
     away = (theta - CENTRE) / SPREAD
@@ -173,4 +177,5 @@ def negative_log_density(
 
     diagonal = (own - weights**2) * noise
     slopes = [slope(varying), slope(second), diagonal[~hidden].sum(), diagonal[hidden].sum()]
-    return value, np.array([*slopes, 0.0 if third is None else slope(third)]) + away / SPREAD
+    slopes += [0.0 if third is None else slope(third), shared * slope(by_overlap)]
+    return value, np.array(slopes) + away / SPREAD

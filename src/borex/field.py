@@ -7,13 +7,15 @@ seen) or the whole input (little is hidden):
     g(f(little hidden)) = c_hidden - a . (s + d + e_k) + noise,     a: how much of each cell is hidden
 
 `s` is the saliency, `d` what sets the two ends apart, `e_k` what sets baseline `k` apart where several hide in turn
-(they sum to nothing over `k`). `s = beta h + u`, where `h` is the initial map, standardised, and `u`, `d`, `e_k` are
-zero-mean GPs. Their covariance is the sum of two products of Matérn 3/2 over the axes: one with length scales that the
-evidence chooses, times one of what the cells look like, for cells that look alike are rather of one thing; one with
-long ones (with the first alone the map falls to pieces where the answers say little). It is scaled in each cell by how
-much the baselines change that cell: what hides nothing does nothing. `g` is the log-odds. Everything is Gaussian and
-closed: this is Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples are drawn by pathwise
-conditioning (Wilson et al. 2020, eq. 10).
+(they sum to nothing over `k`). One part of the noise is each answer's own. The other is shared by masks that overlap,
+within an end and a baseline: no model is linear, and what a line misses it misses alike for masks that are much the
+same. `s = beta h + u`, where `h` is the initial map, standardised, and `u`, `d`, `e_k` are zero-mean GPs. Their
+covariance is the sum of two products of Matérn 3/2 over the axes: one with length scales that the evidence chooses,
+times one of what the cells look like, for cells that look alike are rather of one thing; one with long ones (with the
+first alone the map falls to pieces where the answers say little). It is scaled in each cell by how much the baselines
+change that cell: what hides nothing does nothing. `g` is the log-odds. Everything is Gaussian and closed: this is
+Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples are drawn by pathwise conditioning
+(Wilson et al. 2020, eq. 10).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy as np
 
 from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
-from borex.observations import Observations, Relations
+from borex.observations import Observations, Relations, overlap
 from borex.prior import Prior
 
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
@@ -39,7 +41,8 @@ class Hyperparameters:
     `amplitude`: std in a cell of each of the two parts of `u`, > 0. `contrast`: std of `d` over that of `u`, ≥ 0.
     `fills`: the same of `e_k`; says nothing where one baseline hides always. `lengths`: one length scale for each axis
     before the last two, in cells, then one for space, in sides of a square with a cell's area. `noise`: std of the
-    noise of (little seen, little hidden). `trust`: std of the prior of beta.
+    noise of (little seen, little hidden). `overlap`: std of the noise that masks share as far as they overlap. `trust`:
+    std of the prior of beta.
     """
 
     amplitude: float
@@ -47,6 +50,7 @@ class Hyperparameters:
     fills: float
     lengths: tuple[float, ...]
     noise: tuple[float, float]
+    overlap: float
     trust: float
 
 
@@ -150,6 +154,7 @@ class Field:
         for number, own in enumerate(fills - np.mean(fills, axis=0) if k else []):
             answers += np.sqrt(k / (k - 1)) * hyper.fills * (own @ rows.T) * (self._asked.fills == number)
         answers += (WIDE * rng.standard_normal((n, 1 + self._n_baselines)))[:, self._asked.group]
+        answers += hyper.overlap * self._overlap_draws(n, rng)
         answers += rng.standard_normal(answers.shape) * self._noise(hyper, self._asked)
         residual = self._scaled() - answers
         draws = saliency + self._chol.backward(self._chol.forward(residual.T)).T @ self._cross
@@ -225,6 +230,16 @@ class Field:
     def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
         return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])
 
+    def _overlap_draws(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` draws `(n, len(self))` of the shared noise in the answers so far, at unit amplitude."""
+        drawn = rng.standard_normal((n, len(self)))
+        kind = 2 * self._asked.fills + self._asked.hidden
+        for at in (np.flatnonzero(kind == one) for one in np.unique(kind)):  # which share nothing with each other
+            rows = self._asked.rows[at]
+            half = np.linalg.cholesky(overlap(rows, rows) + 1e-6 * np.eye(len(at)))
+            drawn[:, at] = drawn[:, at] @ half.T
+        return drawn
+
     def _prior_variance(self) -> np.ndarray:
         u = self._hyper().amplitude ** 2 * self._prior.variance
         return u if self._h is None else u + (self._hyper().trust * self._h) ** 2
@@ -236,7 +251,7 @@ class Field:
         how = Relations.of(one, other, self._n_baselines)
         covariance = hyper.amplitude**2 * (one.rows @ applied.T)
         covariance *= 1 + hyper.contrast**2 * how.ends + hyper.fills**2 * how.fills
-        covariance += WIDE**2 * how.group
+        covariance += WIDE**2 * how.group + hyper.overlap**2 * how.overlap
         if self._h is not None:
             covariance += hyper.trust**2 * np.outer(one.rows @ self._h, other.rows @ self._h)
         return np.asarray(covariance)

@@ -54,11 +54,12 @@ class Observations:
 class Relations:
     """How two sets of observations go together, each `(n, other n)`: `ends`, 1 at the same end and -1 at different
     ones; `fills`, 1 with the same baseline, else what makes the parts of all baselines sum to nothing, 0 where there is
-    but one; `group`, whether they share an intercept."""
+    but one; `group`, whether they share an intercept; `overlap`, from 0 to 1, see `overlap`."""
 
     ends: np.ndarray
     fills: np.ndarray
     group: np.ndarray
+    overlap: np.ndarray
 
     @classmethod
     def of(cls, one: Observations, other: Observations, n_baselines: int) -> Relations:
@@ -68,4 +69,16 @@ class Relations:
             np.outer(one.sign, other.sign),
             np.where(same, 1.0 if n_baselines > 1 else 0.0, apart),
             one.group[:, None] == other.group[None, :],
+            np.where(same & (one.hidden[:, None] == other.hidden[None, :]), overlap(one.rows, other.rows), 0.0),
         )
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How much `rows` of one end are the same `(n, other n)`, in [0, 1]: 1 for equal ones, 0 where one is empty.
+
+    The square of Tanimoto's coefficient, which is what both show of all that either shows; both are covariances
+    (Ralaivola et al. 2005). Squared, it is near 0 for masks that have as much in common as any two have by chance.
+    """
+    both = one @ other.T
+    either = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :] - both
+    return np.asarray((both / np.maximum(either, 1e-12)) ** 2)
