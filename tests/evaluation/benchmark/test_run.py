@@ -61,6 +61,13 @@ def test_inputs_share_no_random_numbers_and_a_seed_repeats(few: Path) -> None:
         np.testing.assert_array_equal(np.load(map_path(few / "again", row.key)), maps[row.key])
 
 
+def test_a_method_has_seeds_of_its_own(few: Path) -> None:
+    """A method that draws nothing need not run twice."""
+    rows = run_in(few, method("noise", seeds=[0, 3]) + method("perfect"), {"budgets": "[5]"})
+    found = sorted((row.method, row.seed) for row in rows if row.input == "p0")
+    assert found == [("noise", 0), ("noise", 3), ("perfect", 0)]
+
+
 def test_processes_make_the_same_table(few: Path) -> None:
     alone = run_in(few)
     together = run(read_config(few / "few.toml"), few / "together", processes=2)

@@ -41,13 +41,14 @@ class ModelSpec:
 @dataclass(frozen=True)
 class MethodSpec:
     """A method: what it is called, what runs it (see `find_method`), its options, the level of noise laid on its map
-    (0 none .. 1 nothing else), and the budgets it runs at; None: those of the benchmark."""
+    (0 none .. 1 nothing else), and the budgets and the seeds it runs with; None: those of the benchmark."""
 
     name: str
     run: str
     options: dict[str, Any] = field(default_factory=dict)
     noise: float = 0.0
     budgets: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,11 @@ def _method(i: int, one: dict[str, Any]) -> MethodSpec:
     noise = one.get("noise", 0.0)
     if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
         raise InputError(f"{where}noise is {noise!r}; expected a level from 0 (none) to 1 (nothing else)")
-    rest = {key: value for key, value in one.items() if key not in ("name", "run", "noise", "budgets")}
+    rest = {key: value for key, value in one.items() if key not in ("name", "run", "noise", "budgets", "seeds")}
     budgets = None if "budgets" not in one else _counts(f"{where}budgets", one["budgets"])
-    return MethodSpec(_name(f"{where}name", one["name"]), str(one.get("run", one["name"])), rest, float(noise), budgets)
+    seeds = None if "seeds" not in one else _counts(f"{where}seeds", one["seeds"], least=0)
+    name = _name(f"{where}name", one["name"])
+    return MethodSpec(name, str(one.get("run", name)), rest, float(noise), budgets, seeds)
 
 
 def _pairs(given: Any, methods: tuple[MethodSpec, ...], budgets: tuple[int, ...]) -> tuple[tuple[str, str], ...]:

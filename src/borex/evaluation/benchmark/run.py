@@ -52,12 +52,12 @@ def jobs_of(config: Config, inputs: list[Input]) -> list[Job]:
     all methods on the same inputs."""
     return [
         Job(one, model, method, budget, seed)
-        for seed in config.seeds
+        for seed in sorted({*config.seeds, *(seed for method in config.methods for seed in method.seeds or ())})
         for model in config.models
         for budget in _budgets(config)
         for one in inputs
         for method in config.methods
-        if budget in (method.budgets or config.budgets)
+        if budget in (method.budgets or config.budgets) and seed in (method.seeds or config.seeds)
     ]
 
 
