@@ -20,6 +20,7 @@ Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples a
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -196,8 +197,7 @@ class Field:
 
     def with_hyperparameters(self, **changes: object) -> Field:
         """The same field and observations under other hyperparameters."""
-        other = Field.__new__(Field)
-        other.__dict__.update(self.__dict__)
+        other = copy(self)
         other.hyperparameters = replace(self._hyper(), **changes)  # type: ignore[arg-type]
         other._forget(keep_scale=True)
         return other
