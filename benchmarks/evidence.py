@@ -15,7 +15,7 @@ from pathlib import Path
 from borex.evaluation.benchmark import Config, Row, read_config, read_table
 from borex.evaluation.benchmark.charts import colours_of, curves, spelled
 from borex.evaluation.benchmark.inputs import read_inputs
-from borex.evaluation.benchmark.report import DRAWN, versions
+from borex.evaluation.benchmark.report import DRAWN, seeds, versions
 from borex.evaluation.benchmark.run import jobs_of
 from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means
 from borex.evaluation.benchmark.table import open_table
@@ -32,7 +32,7 @@ def markdown(config: Config, rows: list[Row], pictures: dict[str, list[str]]) ->
         f"{len(done)} rows" + "".join(f", {n} {status}" for status, n in others.items()),
         "inputs: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()),
         f"{config.steps} steps; deletion to, and insertion (baseline) from, `{config.baseline}`",
-        "seeds " + ", ".join(map(str, config.seeds)),
+        "seeds " + seeds(config),
         ", ".join(f"{name} {version}" for name, version in versions().items()),
     ]
     lines = [f"# {config.title or config.name}", "", " ".join(config.text.split()), "", ". ".join(facts) + ".", ""]

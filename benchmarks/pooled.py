@@ -1,6 +1,6 @@
 """All inputs of several benchmarks together: `field` against each rival, every input once.
 
-    python benchmarks/pooled.py docs/evidence/rivals.csv docs/evidence/photos.csv docs/evidence/breadth.csv --budget 200
+    python benchmarks/pooled.py docs/evidence/rivals.csv docs/evidence/photos.csv docs/evidence/breadth.csv
 
 An input's difference is its mean over seeds, and then over the networks that both methods explained: the same input
 under another network is no further input. Prints n, the mean difference in favour of `field`, and p of the one-sided
@@ -18,6 +18,7 @@ import numpy as np
 from borex.evaluation.benchmark import read_table
 from borex.evaluation.benchmark.charts import spelled
 from borex.evaluation.benchmark.summary import by_input
+from borex.evaluation.benchmark.table import LOW_IS_GOOD
 from borex.evaluation.statistics import signed_rank_p
 
 OURS = "field"
@@ -26,7 +27,7 @@ SCORES = ("insertion_blur_minus_deletion", "insertion_blur", "insertion_baseline
 
 def differences(tables: list[Path], score: str, budget: int) -> dict[str, np.ndarray]:
     """For each rival the differences in favour of `field` `(n,)`, one for each input."""
-    sign = -1.0 if score == "deletion" else 1.0
+    sign = -1.0 if score in LOW_IS_GOOD else 1.0
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for table in tables:
         scored = by_input(read_table(table), score)

@@ -28,18 +28,19 @@ def test_what_does_not_fit_is_said(bad: object) -> None:
         Refiner(EXTENT, appearance=bad, grid=GRID)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_map_follows_the_edges_of_things(seed: int) -> None:
+def test_a_map_follows_the_edges_of_things() -> None:
     """A bright disc on a dark ground: knowing what the cells look like, the map of few answers holds its rim."""
     y, x = np.mgrid[:84, :84]
     inside = (y - 40) ** 2 + (x - 45) ** 2 < 24**2
     media = np.where(inside[..., None], 220, 40).astype(np.uint8)
 
-    def precision(appearance: np.ndarray | None) -> float:
-        refiner = Refiner((84, 84), target=1, output="logits", max_evals=40, seed=seed, appearance=appearance)
+    def precision(appearance: np.ndarray | None, seed: int) -> float:
+        refiner = Refiner((84, 84), target=1, output="logits", max_evals=24, seed=seed, appearance=appearance)
         while len(masks := refiner.ask()):
             seen = (np.asarray(masks) & inside).sum(axis=(1, 2)) / inside.sum()
             refiner.tell(masks, np.stack([0 * seen, 8 * seen - 4], axis=1))
         return average_precision(refiner.result().saliency, inside)
 
-    assert precision(media) > precision(None) + 0.002
+    gains = np.array([precision(media, seed) - precision(None, seed) for seed in range(5)])
+    assert gains.min() > 0
+    assert gains.mean() > 0.005

@@ -240,8 +240,8 @@ def test_what_masks_miss_alike_is_not_averaged_away(kind: str) -> None:
         field = Field(grid, extent)
         field.observe(np.repeat(once, n, axis=0), np.repeat([-1.0, 1.0], n))
         field.fit()
-        told = field.with_hyperparameters(**vars(HYPER[kind]) | {"contrast": 0.0, "amplitude": 1.0} | noise)
-        return float(told.std_of(mask[None])[0] / told._unit)
+        other = field.with_hyperparameters(**vars(HYPER[kind]) | {"contrast": 0.0, "amplitude": 1.0} | noise)
+        return float(other.std_of(mask[None])[0] / other._unit)
 
     assert std(30, noise=(0.5, 0.5), overlap=0.0) < 0.4 * std(1, noise=(0.5, 0.5), overlap=0.0)
     assert std(30, noise=(0.01, 0.01), overlap=0.5) > 0.95 * std(1, noise=(0.01, 0.01), overlap=0.5)

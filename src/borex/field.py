@@ -233,8 +233,8 @@ class Field:
     def _overlap_draws(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """`n` draws `(n, len(self))` of the shared noise in the answers so far, at unit amplitude."""
         drawn = rng.standard_normal((n, len(self)))
-        kind = 2 * self._asked.fills + self._asked.hidden
-        for at in (np.flatnonzero(kind == one) for one in np.unique(kind)):  # which share nothing with each other
+        kind = self._asked.kind
+        for at in (np.flatnonzero(kind == one) for one in np.unique(kind)):
             rows = self._asked.rows[at]
             half = np.linalg.cholesky(overlap(rows, rows) + 1e-6 * np.eye(len(at)))
             drawn[:, at] = drawn[:, at] @ half.T

@@ -49,12 +49,17 @@ class Observations:
         of the baseline near each baseline."""
         return np.where(self.hidden, 0, 1 + self.fills)
 
+    @property
+    def kind(self) -> np.ndarray:
+        """The end and the baseline of each answer `(n,)`, as one number: only answers of one kind share noise."""
+        return 2 * self.fills + self.hidden
+
 
 @dataclass(frozen=True)
 class Relations:
     """How two sets of observations go together, each `(n, other n)`: `ends`, 1 at the same end and -1 at different
     ones; `fills`, 1 with the same baseline, else what makes the parts of all baselines sum to nothing, 0 where there is
-    but one; `group`, whether they share an intercept; `overlap`, from 0 to 1, see `overlap`."""
+    but one; `group`, whether they share an intercept; `overlap`, the covariance of their shared noise."""
 
     ends: np.ndarray
     fills: np.ndarray
@@ -69,7 +74,7 @@ class Relations:
             np.outer(one.sign, other.sign),
             np.where(same, 1.0 if n_baselines > 1 else 0.0, apart),
             one.group[:, None] == other.group[None, :],
-            np.where(same & (one.hidden[:, None] == other.hidden[None, :]), overlap(one.rows, other.rows), 0.0),
+            np.where(one.kind[:, None] == other.kind[None, :], overlap(one.rows, other.rows), 0.0),
         )
 
 

@@ -17,6 +17,7 @@ import pytest
 from borex.errors import FileError, InputError, ModelError
 from borex.evaluation import score
 from borex.evaluation.benchmark import map_path, read_config, read_table, run
+from borex.evaluation.benchmark.report import seeds
 from borex.evaluation.benchmark.table import open_table
 from borex.media.read import read_image
 from tests.evaluation.benchmark.parts import EXTENT, HERE, method, model, write_config, write_inputs
@@ -66,6 +67,7 @@ def test_a_method_has_seeds_of_its_own(few: Path) -> None:
     rows = run_in(few, method("noise", seeds=[0, 3]) + method("perfect"), {"budgets": "[5]"})
     found = sorted((row.method, row.seed) for row in rows if row.input == "p0")
     assert found == [("noise", 0), ("noise", 3), ("perfect", 0)]
+    assert seeds(read_config(few / "few.toml")) == "0; noise 0, 3"
 
 
 def test_processes_make_the_same_table(few: Path) -> None:

@@ -79,6 +79,7 @@ def report(config: Config, rows: Sequence[Row], out: Path, command: str = "") ->
     names = [method.name for method in config.methods]
     text: str = page.get_template("report.html").render(
         config=config,
+        seeds=seeds(config),
         title=config.title or config.name,
         inputs=Counter(row.kind for row in {row.input: row for row in done}.values()),
         counts=Counter(row.status for row in rows),
@@ -242,6 +243,12 @@ def _worst(rows: list[Row], ours: str | None, at: int, pictures: _Pictures, scor
         for mine, other, by in worst(rows, ours, at, score)
         if by > 0
     ]  # fmt: skip
+
+
+def seeds(config: Config) -> str:
+    """Which seeds were run, and which methods had others: "0; field 0, 1, 2"."""
+    own = [f"{method.name} {', '.join(map(str, method.seeds))}" for method in config.methods if method.seeds]
+    return "; ".join([", ".join(map(str, config.seeds)), *own])
 
 
 def versions() -> dict[str, str]:

@@ -52,13 +52,18 @@ def jobs_of(config: Config, inputs: list[Input]) -> list[Job]:
     all methods on the same inputs."""
     return [
         Job(one, model, method, budget, seed)
-        for seed in sorted({*config.seeds, *(seed for method in config.methods for seed in method.seeds or ())})
+        for seed in _seeds(config)
         for model in config.models
         for budget in _budgets(config)
         for one in inputs
         for method in config.methods
         if budget in (method.budgets or config.budgets) and seed in (method.seeds or config.seeds)
     ]
+
+
+def _seeds(config: Config) -> list[int]:
+    own = [seed for method in config.methods for seed in method.seeds or ()]
+    return list(dict.fromkeys([*config.seeds, *sorted(own)]))
 
 
 def _budgets(config: Config) -> list[int]:
