@@ -30,6 +30,15 @@ def test_boxes_reach_every_cell_and_differ_in_size(grid: tuple[int, ...], extent
     assert len(np.unique(inside.reshape(256, -1).sum(axis=1))) > 1
 
 
+def test_of_the_cuboids_of_a_clip_a_sixth_are_all_of_space_for_a_while_and_of_an_image_none() -> None:
+    clip = SobolBoxes((8, 14, 14), (16, 112, 112), np.random.default_rng(0)).draw(600)
+    slabs = clip[clip.any(axis=1).all(axis=(1, 2))]
+    assert len(slabs) == pytest.approx(100, abs=15)
+    assert {1, 2, 4, 8} <= set(slabs.any(axis=(2, 3)).sum(axis=1))
+    frame = SobolBoxes((1, 14, 14), (1, 112, 112), np.random.default_rng(0)).draw(600)
+    assert not frame.all(axis=(1, 2, 3)).any()
+
+
 def test_the_design_is_the_same_however_it_is_drawn() -> None:
     grid, extent = GRIDS[1]
     at_once = SobolBoxes(grid, extent, np.random.default_rng(5)).draw(90)

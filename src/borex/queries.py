@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 # Half-widths of boxes in space, as shares of the shorter side (30 to 90 pixels of 224), and half-lengths on every
-# earlier axis, as shares of its length.
+# earlier axis, as shares of its length. With time there is one size more, all of space: what a moment is worth is not
+# found out by adding up places.
 BOX_SIZES = (30 / 224, 45 / 224, 60 / 224, 75 / 224, 90 / 224)
 BOX_LENGTHS = (1 / 8, 1 / 4, 1 / 2)
 # Thompson masks keep from the smallest to the largest of these shares of the cells.
@@ -30,7 +31,8 @@ class SobolBoxes:
         points, self._drawn = self._drawn[:n], self._drawn[n:]
         axes = len(self.grid)
         side = min((n for n in self.extent[-2:] if n > 1), default=1)  # an axis of one pixel has no boxes of its own
-        size = np.take(BOX_SIZES, (points[:, axes] * len(BOX_SIZES)).astype(int)) * side
+        sizes = (*BOX_SIZES, np.inf) if max(self.grid[: self._early], default=1) > 1 else BOX_SIZES
+        size = np.take(sizes, (points[:, axes] * len(sizes)).astype(int)) * side
         inside = np.ones((n, *self.grid), dtype=bool)
         for axis, (cells, pixels) in enumerate(zip(self.grid, self.extent, strict=True)):
             if axis < self._early:
