@@ -89,6 +89,8 @@ def test_what_is_no_baseline_is_refused() -> None:
         baseline_of(np.zeros(5), MEDIA)
     with pytest.raises(InputError, match=r"the baseline function returned ndarray of shape \(5,\)"):
         baseline_of(lambda m: np.zeros(5), MEDIA)
+    with pytest.raises(InputError, match=r"baseline function failed for media of shape \(6, 9, 3\): KeyError: 'no'"):
+        baseline_of(lambda m: {}["no"], MEDIA)
     for bad in (np.nan, np.inf, np.where(np.arange(3) == 1, -np.inf, 0.0)):
         with pytest.raises(InputError, match="the baseline is an array with NaN or Inf"):
             baseline_of(bad, MEDIA)

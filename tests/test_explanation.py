@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as st_numpy
 
 import borex
 from borex import Explanation, Refiner
+from borex.blackbox import Model
 from borex.errors import FileError, InputError, TargetError
 from borex.explanation import Check
 from tests.closed_form import box, bumps, linear, same, share_seen
@@ -213,6 +214,25 @@ def test_pictures(found: Explanation, tmp_path: Path) -> None:
     assert found._repr_html_().count("data:image/png;base64,") == 1
     assert "class 1" in found.title()
     assert f"{found.evals} evaluations" in found.summary()
+
+
+def test_a_title_has_the_first_name_of_both_classes() -> None:
+    found = refined(
+        Model(share_seen(box(IMAGE)), labels=["tench, Tinca tinca", "goldfish, Carassius auratus"]), IMAGE, max_evals=20
+    )
+    assert found.title().startswith("goldfish: ")
+    assert found.for_target((0, 1)).title().startswith("tench against goldfish: ")
+
+
+def test_an_ending_in_capitals(found: Explanation, tmp_path: Path) -> None:
+    assert found.save(tmp_path / "it.PNG").read_bytes().startswith(b"\x89PNG")
+    assert Explanation.load(found.save(tmp_path / "it.NPZ")).evals == found.evals
+
+
+def test_an_explanation_is_itself_alone(found: Explanation) -> None:
+    assert found == found
+    assert found != replace(found)
+    assert {found}
 
 
 def test_a_map_that_was_kept_is_not_called_refined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,6 +232,21 @@ def test_initial_maps_come_from_a_function_or_are_made() -> None:
         assert same(found[i].explanation, borex.refine(Net(), media, "rise", **options()))
 
 
+def test_a_function_that_fails_on_one_input_stops_no_other() -> None:
+    pictures = [picture(seed) for seed in range(3)]
+
+    def picky(media: np.ndarray) -> np.ndarray:
+        if (media == pictures[1]).all():
+            raise ValueError("not this one")
+        return media.mean(axis=-1, keepdims=True)
+
+    for start, changes in ((picky, {}), (None, {"baseline": picky})):
+        found = by_index(borex.refine_many(Net(), pictures, start, **options(**changes)))
+        assert isinstance(found[1].error, InputError)
+        assert "ValueError: not this one" in str(found[1].error)
+        assert found[0].error is found[2].error is None
+
+
 def test_memory_that_is_short_makes_batches_smaller_and_loses_nothing() -> None:
     class Small(Net):
         def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -254,6 +269,8 @@ def test_what_is_wrong_with_all_of_them_is_said_at_once() -> None:
         many(Net(), [], method="fild")
     with pytest.raises(InputError, match="baseline is 'blurr'; expected one of 'blur'"):
         many(Net(), [], baseline="blurr")
+    with pytest.raises(InputError, match="baseline is 'nope'; expected one of 'blur'"):
+        many(Net(), [], baseline=("nope", "blur"))
     with pytest.raises(InputError, match="batch_size is 0"):
         many(Net(), [], batch_size=0)
     with pytest.raises(InputError, match=r"initial is 'rice'; expected None, one of .*or a function from an input"):

@@ -11,6 +11,7 @@ import pytest
 import borex
 from borex.evaluation import average_precision
 from borex.masks import cell_means
+from borex.refine import usual
 from borex.strategies import neighbourhoods
 from tests.closed_form import Counted, box, bumps, flat, linear, ones, same, share_seen
 
@@ -201,3 +202,38 @@ def test_it_stops_early_and_says_why() -> None:
     assert model.calls == found.evals < 1900
     changes = [entry["change"] for entry in found.history]
     assert max(changes[-2:]) < found.record.settings.tolerance <= max(changes[:-1])
+
+
+def test_a_model_too_sure_to_be_told_apart_says_so_and_not_that_nothing_matters() -> None:
+    def sure(batch: np.ndarray) -> np.ndarray:
+        shown = batch.reshape(len(batch), -1).mean(axis=1, dtype=np.float64)
+        return np.stack([20 + shown, np.zeros(len(batch))], axis=1)
+
+    found = borex.refine(sure, ones((32, 32)), baseline="black", layout="HWC", max_evals=100)
+    assert "raw score" in found.stop_reason
+    assert "scores[:, 0]" in found.stop_reason
+    raw = borex.refine(sure, ones((32, 32)), baseline="black", layout="HWC", target=lambda scores: scores[:, 0])
+    assert raw.saliency.any()
+
+
+def test_the_history_of_the_published_method_knows_no_change_of_ranking() -> None:
+    found = refined(share_seen(box(IMAGE)), IMAGE, None, method="paper", max_evals=40)
+    assert found.history
+    assert not any("change" in entry for entry in found.history)
+
+
+def test_a_clip_that_stands_still_is_hidden_as_an_image() -> None:
+    # Its mean over time is the clip itself: half of the budget would ask about the untouched input.
+    still = np.repeat(np.random.default_rng(0).integers(0, 255, (1, 24, 24, 3), dtype=np.uint8), 6, axis=0)
+    untouched = 0
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        nonlocal untouched
+        untouched += int((batch == still).all(axis=(1, 2, 3, 4)).sum())
+        seen = batch[:, :, 4:12, 4:12].mean(axis=(1, 2, 3, 4)) / 255
+        return np.stack([seen, 1 - seen], axis=1)
+
+    borex.refine(model, still, layout="THWC", max_evals=60)
+    assert untouched == 1
+    moving = still * np.arange(6, dtype=np.uint8)[:, None, None, None]
+    assert usual("field", still) == usual("field", still[0]) != usual("field", moving)

@@ -236,3 +236,12 @@ def test_what_the_scores_are_is_found_from_all_of_the_first() -> None:
     assert found.record.settings.output == "logits"
     assert found.score == pytest.approx(1 / (1 + np.exp(-0.3)))
     assert found.for_target(1).score == pytest.approx(1 - found.score)
+
+
+def test_cells_and_tolerance_that_are_none() -> None:
+    for grid in (14, (14.0, 14.0), ("a", "b")):
+        with pytest.raises(InputError, match=r"grid is .*; expected 2 whole numbers of cells"):
+            Refiner((56, 56), grid=grid)  # type: ignore[arg-type]
+    for tolerance in ("x", 1, -0.1, float("nan")):
+        with pytest.raises(InputError, match=r"tolerance is .*; expected at least 0"):
+            Refiner((56, 56), tolerance=tolerance)  # type: ignore[arg-type]

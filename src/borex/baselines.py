@@ -30,7 +30,12 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
     Raises InputError for anything else, for "frozen" where there is no axis of time, and for NaN or Inf in the result.
     """
     if callable(baseline):
-        value: Any = baseline(media)
+        try:
+            value: Any = baseline(media)
+        except Exception as error:
+            raise InputError(
+                f"the baseline function failed for media of shape {media.shape}: {type(error).__name__}: {error}"
+            ) from error
         said = "the baseline function returned"
     elif isinstance(baseline, str):
         if baseline not in NAMES:

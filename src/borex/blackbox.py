@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -44,7 +44,7 @@ class Model:
 
     `scores`: from a batch `(n, *extent, channels)`, in the media's own dtype and range, to `(n, classes)`.
     `extent`: the input extent the model was made for, e.g. `(224, 224)`; media is brought to it once. None: any.
-    `labels`: the name of every class, in order.
+    `labels`: the name of every class, in order, or by its index, as in Hugging Face's `id2label`.
     `mean`: the mean colour that its preprocessing subtracts, in the media's range; shape `()` or `(channels,)`.
     `output`: what the scores are. `max_batch`: the largest batch it takes (1 for an ONNX file with a fixed batch).
     `white_box`: the framework's module and how it is fed, for the heat maps that look inside
@@ -53,14 +53,32 @@ class Model:
 
     scores: Callable[[np.ndarray], Any]
     extent: tuple[int, ...] | None = None
-    labels: Sequence[str] | None = field(default=None, repr=False)
+    labels: Any = field(default=None, repr=False)
     mean: np.ndarray | None = None
     output: Output = "auto"
     max_batch: int | None = None
     white_box: Any = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", class_names(self.labels))
+
     def __call__(self, batch: np.ndarray) -> Any:
         return self.scores(batch)
+
+
+def class_names(labels: Any) -> list[str] | None:
+    """The name of every class, in order, from a sequence of them or from a dict by index; None stays None. Raises
+    InputError where a dict's keys are not 0, 1, 2, ... in some order."""
+    if labels is None:
+        return None
+    if isinstance(labels, Mapping):
+        by_index = {str(index): name for index, name in labels.items()}  # the keys of a JSON file are text
+        if {*by_index} != {*map(str, range(len(by_index)))}:
+            raise InputError(
+                f"labels is a dict with the keys {[*labels][:6]}; expected 0 to {len(labels) - 1}, the classes' indices"
+            )
+        labels = [by_index[str(index)] for index in range(len(by_index))]
+    return list(map(str, labels))
 
 
 def unwrap(answer: Any) -> np.ndarray:
@@ -209,6 +227,11 @@ class Asker:
             compose = partial(self._parts, masks, start, stop, fills)
             try:
                 scores = self.batches(compose, stop - start, self.evals)
+                if answers and scores.shape[1] != answers[0].shape[1]:
+                    raise ModelOutputError(
+                        f"the model returned {scores.shape[1]} classes for the batch that starts at mask {self.evals}, "
+                        f"and {answers[0].shape[1]} before; expected as many for every batch"
+                    )
             except OutOfMemory:
                 continue
             except ModelError as error:

@@ -61,7 +61,7 @@ class Excerpt:
     fps: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Explanation:
     """A heat map of one input, how sure it is, and where it came from.
 
@@ -70,7 +70,8 @@ class Explanation:
     `profile_std`: float32, of the means of the refined map over the last two axes (`time_profile`); None where there
     are no others. `initial`: the map that was refined (zeros: flat). `trust`: posterior mean and std of the factor on
     the standardised initial map; None where it is flat or the method has none. `score`: of the untouched input.
-    `evals`: model inputs used. `history`: a dictionary a round. `excerpt`: of media from a video file.
+    `evals`: model inputs used. `history`: a dictionary a round. `media`: what was explained, the
+    very array that was given, not a copy. `excerpt`: of media from a video file.
     """
 
     saliency: np.ndarray = field(repr=False)
@@ -170,7 +171,8 @@ class Explanation:
 
     def title(self) -> str:
         """One line: what was explained, its score, and what it cost."""
-        name = self.target.label.split(",")[0]
+        # A label is often several names; of two classes, one against the other, each has its own.
+        name = " against ".join(part.split(",")[0] for part in self.target.label.split(" against "))
         return f"{name}: {self.score:.3g} ({self.evals} evaluations)"
 
     def summary(self) -> str:
@@ -235,11 +237,12 @@ class Explanation:
         A target that is a function is saved by name only. Raises FileError where the file cannot be written.
         """
         path = Path(path)
-        if path.suffix == ".npz":
+        suffix = path.suffix.lower()
+        if suffix == ".npz":
             from borex.storage import save_npz
 
             save_npz(path, self)
-        elif path.suffix in (".png", ".mp4", ".gif"):
+        elif suffix in (".png", ".mp4", ".gif"):
             from borex.media.show import save
 
             save(self, path)

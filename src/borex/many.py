@@ -15,6 +15,7 @@ from borex.batches import Batches, BatchSize, OutOfMemory
 from borex.blackbox import Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
+from borex.layout import to_channels_last
 from borex.refine import Job, prepared
 from borex.refiner import Refiner
 from borex.strategies import ROUND
@@ -49,6 +50,7 @@ def refine_many(
 ) -> Iterator[Refined]:
     """The refined heat maps of many inputs, each as soon as it is done, roughly in the order of the inputs.
 
+    `model`: as in `refine`; None: of each input the embedded model that `refine` takes for it, loaded once.
     `inputs`: media as `refine` takes it, paths or arrays, from a list or an iterator, which is read as the work goes
     on; so few are held at a time that memory does not grow with their number.
     `initial`: None (flat), a name as in `refine`, or a function from an input, as it came, to its heat map.
@@ -57,22 +59,24 @@ def refine_many(
     full. That changes no result: an input gets what `refine` gives it alone, to the last bit where the model scores an
     input alike in every batch. With batch_size="auto" the batches depend on a clock, and so may last bits.
 
-    What is wrong with one input (a file that is no picture, a target that it has not, scores that are NaN) becomes the
-    `error` of its Refined and stops no other. Raises InputError at once for what is wrong with all of them. An
-    interrupt carries the unfinished Refiners by index as its `refiners`.
+    What is wrong with one input (a file that is no picture, a target that it has not, scores that are NaN, a function
+    of yours that fails on it) becomes the `error` of its Refined and stops no other. Raises InputError at once for what
+    is wrong with all of them. An interrupt carries the unfinished Refiners by index as its `refiners`.
     """
     from borex.heatmaps import NAMES as MADE
-    from borex.models import as_model
+    from borex.models import as_model, embedded
 
-    box = as_model(model, output=output)
-    batches = Batches(box, batch_size)
+    # By the axes of the media; one model for all of them is under 0.
+    boxes = {0: model} if model is not None else {axes: embedded(axes) for axes in (2, 3)}
+    batches = {axes: Batches(as_model(box, output=output), batch_size) for axes, box in boxes.items()}
     if isinstance(inputs, (str, os.PathLike, np.ndarray)) or not isinstance(inputs, Iterable):
         raise InputError(
             f"the inputs are one {type(inputs).__name__}; expected a list or an iterator of media. One input is "
             "explained by refine, the files of a folder are sorted(Path(folder).iterdir())"
         )
-    if isinstance(baseline, str) and baseline not in NAMES:
-        raise InputError(f"baseline is {baseline!r}; expected one of {', '.join(map(repr, NAMES))}")
+    for part in baseline if isinstance(baseline, tuple) else (baseline,):
+        if isinstance(part, str) and part not in NAMES:
+            raise InputError(f"baseline is {part!r}; expected one of {', '.join(map(repr, NAMES))}")
     if not (initial is None or callable(initial) or initial in MADE):
         raise InputError(
             f"initial is {initial!r:.80}; expected None, one of {', '.join(map(repr, MADE))}, or a function from an "
@@ -83,15 +87,46 @@ def refine_many(
         "output": output, "seed": seed,
     }  # fmt: skip
     # Raises what would be wrong with every input, whatever it is.
-    Refiner(
-        (14, 14), target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels, seed=seed
-    )
+    refused: list[InputError] = []
+    for box in (one.model for one in batches.values()):
+        try:
+            Refiner(
+                (14, 14), target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels,
+                seed=seed,
+            )  # fmt: skip
+        except InputError as error:
+            refused.append(error)
+    if len(refused) == len(batches):
+        raise refused[0]
 
     def job(media: Any) -> Job:
-        start = initial(media) if callable(initial) else initial
-        return prepared(box, media, start, batch_size=batches, **options)
+        shared = batches[_axes(media, layout) if model is None else 0]
+        start = _start(initial, media) if callable(initial) else initial
+        return prepared(shared.model, media, start, batch_size=shared, **options)
 
-    return _refined(inputs, job, batches, progress)
+    return _refined(inputs, job, progress)
+
+
+def _axes(media: Any, layout: str) -> int:
+    """How many axes an input has besides channels, as `refine` finds it."""
+    if isinstance(media, (str, os.PathLike)):
+        from borex.media.load import is_clip
+
+        return 3 if is_clip(media) else 2
+    return 3 if hasattr(media, "seconds") else to_channels_last(media, layout)[0].ndim - 1
+
+
+def _start(initial: Callable[[Any], Any], media: Any) -> Any:
+    """The heat map that the user's function makes of an input."""
+    try:
+        return initial(media)
+    except BorexError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the function of initial maps failed on this input: {type(error).__name__}: {error}; expected a function "
+            "from an input, as it came, to its heat map"
+        ) from error
 
 
 @dataclass(eq=False)
@@ -109,7 +144,8 @@ class _Live:
     @property
     def kind(self) -> tuple[Any, ...]:
         """What inputs must agree in to share a batch."""
-        return self.job.asker.media.shape, self.job.asker.media.dtype
+        asker = self.job.asker
+        return asker.batches, asker.media.shape, asker.media.dtype
 
     def next_masks(self) -> bool:
         """Asks for masks where none are waiting; whether there are any."""
@@ -142,7 +178,7 @@ class _Live:
             self.job.refiner.tell(masks if n == len(masks) else masks[:n], np.concatenate(answers), fills)
 
 
-def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], batches: Batches, progress: bool) -> Iterator[Refined]:
+def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -> Iterator[Refined]:
     from tqdm import tqdm
 
     waiting = enumerate(inputs)
@@ -153,7 +189,7 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], batches: Batches,
         try:
             while is_open or live:
                 # An input usually waits for a round: so many are live that they fill two batches.
-                while is_open and len(live) < 2 + 2 * batches.size // ROUND:
+                while is_open and len(live) < 2 + 2 * _size(live) // ROUND:
                     index, media = next(waiting, (-1, None))
                     is_open = index >= 0
                     if is_open:
@@ -171,7 +207,7 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], batches: Batches,
                     failure, one.error = one.error, None
                     yield Refined(one.index, one.name, None if failure else one.job.result(), failure)
                 if live and not done:
-                    _answer(live, batches)
+                    _answer(live)
         except KeyboardInterrupt as stop:
             for one in live:
                 one.keep()
@@ -196,7 +232,12 @@ class _Silent:
         pass
 
 
-def _answer(live: list[_Live], batches: Batches) -> None:
+def _size(live: list[_Live]) -> int:
+    """The largest batch that is made of the inputs at work."""
+    return max((one.job.asker.batches.size for one in live), default=0)
+
+
+def _answer(live: list[_Live]) -> None:
     """One batch for the model: the masks of the inputs that came first, and of more until it is full."""
     room = live[0].job.asker.chunk
     pieces: list[tuple[_Live, int, int]] = []
@@ -207,7 +248,7 @@ def _answer(live: list[_Live], batches: Batches) -> None:
             room -= stop - start
             pieces.append((one, start, stop))
     try:
-        _ask(pieces, batches)
+        _ask(pieces)
     except OutOfMemory:
         return  # fewer next time
     except BorexError as error:
@@ -217,19 +258,19 @@ def _answer(live: list[_Live], batches: Batches) -> None:
         # One of them is to blame: each is asked alone.
         for piece in pieces:
             try:
-                _ask([piece], batches)
+                _ask([piece])
             except OutOfMemory:
                 continue
             except BorexError as own:
                 piece[0].fail(own)
 
 
-def _ask(pieces: list[tuple[_Live, int, int]], batches: Batches) -> None:
+def _ask(pieces: list[tuple[_Live, int, int]]) -> None:
     def parts() -> list[Any]:
         return [one.job.asker.part(one.masks, start, stop, one.job.refiner.fills) for one, start, stop in pieces]
 
     one, start, _ = pieces[0]
-    scores = batches(parts, sum(stop - start for _, start, stop in pieces), one.job.refiner.evals + start)
+    scores = one.job.asker.batches(parts, sum(stop - start for _, start, stop in pieces), one.job.refiner.evals + start)
     for one, start, stop in pieces:
         own, scores = scores[: stop - start], scores[stop - start :]
         try:

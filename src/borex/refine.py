@@ -45,6 +45,7 @@ def refine(
     `media`: an image `(H, W, C)` or clip `(T, H, W, C)`, an array, tensor, PIL image, the path of a picture, a video or
     a folder of frames (of which it takes at most 64 frames, or as many as the model; see `borex.media.load`), or what
     `borex.media.video.read_clip` returns. Space is brought to the model's extent by resizing, time by picking frames.
+    One input, no batch: `(8, H, W, 3)` is a clip of 8 frames (`refine_many` takes several).
     `initial`: the heat map to refine, any resolution: an array, a file, what another library returned
     (`borex.heatmaps.accepted`); "gradcam", "gradcam++", "lrp": made here, of a torch.nn.Module; "lime", "shap", "rise":
     made here, of any model, from a quarter of the budget (100 evaluations at most); None: flat.
@@ -229,12 +230,13 @@ def _bar(progress: bool, total: int) -> Any:
 
 def usual(method: str, media: np.ndarray) -> Baseline:
     """What hides, unless the user says: of `method` "paper" the mean colour; of "field" in turn a blur that takes
-    shapes, a soft one that takes detail, and the mean colour, which takes all; of media `(*extent, channels)` with more
-    than one frame the mean over time and the mean colour.
+    shapes, a soft one that takes detail, and the mean colour, which takes all; of media `(*extent, channels)` whose
+    frames differ the mean over time and the mean colour.
 
     A map made with one fill is poor under others; docs/method.md has the figures. A hole that moves with an object, or
     a blur that does, moves itself: only what stands still takes the motion away.
     """
     if method == "paper":
         return "mean"
-    return ("frozen", "mean") if max(media.shape[:-3], default=1) > 1 else ("blur", "soft", "mean")
+    moves = media.ndim == 4 and bool((media != media[:1]).any())
+    return ("frozen", "mean") if moves else ("blur", "soft", "mean")

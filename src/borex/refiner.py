@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from borex.baselines import checked_fills
-from borex.blackbox import Output, find_output
+from borex.blackbox import Output, class_names, find_output
 from borex.cells import cells_of_appearance, cells_of_change
 from borex.check import N_CHECK, compared, tops
 from borex.errors import InputError
@@ -47,13 +47,14 @@ class Refiner:
         """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
         None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
         on each axis; None: 14 x 14, or 8 x 14 x 14. `tolerance`: stop when the ranking of the map changes by less in
-        two successive rounds (1 - Spearman's correlation); 0: only at the budget. `turn`: the numbers of the
+        two successive rounds of `field` (1 - Spearman's correlation); 0: only at the budget. `turn`: the numbers of the
         baselines, in the order in which they hide; `fills` says which one hides in each mask that was asked. `change`:
         how much they change each pixel or cell, any scale: what is not changed is not salient; None: not known.
         `appearance`: what each pixel or cell looks like, `(*extent, k)` or `(*grid, k)`, such as the media: what looks
         alike is rather of one thing; None: not known.
         Raises InputError (BudgetError for a budget that is too small) before anything is asked.
         """
+        labels = class_names(labels)
         check_target(target, labels)
         self.settings = Settings.of(extent, method, max_evals, output, seed, grid, tolerance, turn)
         self.extent = self.settings.extent
@@ -143,12 +144,12 @@ class Refiner:
     def _settled(self) -> bool:
         if self._strategy.flat:
             return True
-        changes = [entry["change"] for entry in self.history[-2:]]
+        changes = [entry["change"] for entry in self.history[-2:] if "change" in entry]
         return self.settings.tolerance > 0 and len(changes) == 2 and max(changes) < self.settings.tolerance
 
     def _reason(self, room: int) -> str:
         if self._strategy.flat:
-            return "the model's answer does not depend on what is hidden"
+            return self.target.unmoved(self.scores) if self.target else ""
         if room > 0 and self._settled():
             return f"the ranking changed by less than {self.settings.tolerance:g} in two successive rounds"
         return f"the budget of {self.settings.max_evals} evaluations is spent"
@@ -290,7 +291,7 @@ class Refiner:
                 replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
                 self._strategy.points(), self._initial_at, self._check_at, self.initial, self._change, self._appearance,
             ),
-            labels=tuple(self.labels) if self.labels is not None else None,
+            labels=None if self.labels is None else tuple(self.labels),
         )  # fmt: skip
 
     def _checked(self) -> Check | None:

@@ -62,17 +62,21 @@ class Settings:
         if not is_whole(seed, 0):
             raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
         usual = (TIME_CELLS,) * (len(extent) - 2) + (SPACE_CELLS, SPACE_CELLS)
-        grid = tuple(min(n, size) for n, size in zip(usual, extent, strict=True)) if grid is None else tuple(grid)
+        try:
+            grid = tuple(map(min, usual, extent)) if grid is None else tuple(map(operator.index, grid))
+        except TypeError as error:
+            raise InputError(f"grid is {grid!r}; expected {len(extent)} whole numbers of cells") from error
         if len(grid) != len(extent) or any(not 1 <= n <= size for n, size in zip(grid, extent, strict=False)):
             raise InputError(f"grid is {grid}; expected {len(extent)} numbers of cells, each from 1 to {extent}")
-        tolerance = TOLERANCE if tolerance is None else float(tolerance)
-        if not 0 <= tolerance < 1:
-            raise InputError(f"tolerance is {tolerance}; expected at least 0 (never stop early) and below 1")
+        tolerance = TOLERANCE if tolerance is None else tolerance
+        if not isinstance(tolerance, (int, float, np.number)) or not 0 <= tolerance < 1:
+            raise InputError(f"tolerance is {tolerance!r}; expected at least 0 (never stop early) and below 1")
         if not turn or not all(is_whole(number, 0) for number in turn) or {*turn} != {*range(len({*turn}))}:
             raise InputError(f"turn is {turn!r}; expected the numbers of the baselines, from 0, such as (0, 0, 1)")
         if len(turn) > 1 and method == "paper":
             raise InputError(f'{len(turn)} baselines hide in turn, but method="paper" hides with one; give one')
-        return cls(extent, cast(Any, method), int(max_evals), output, int(seed), grid, tolerance, tuple(map(int, turn)))
+        turn, tolerance = tuple(map(int, turn)), float(tolerance)
+        return cls(extent, cast(Any, method), int(max_evals), output, int(seed), grid, tolerance, turn)
 
     @property
     def n_baselines(self) -> int:

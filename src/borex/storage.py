@@ -33,7 +33,8 @@ def save_npz(path: Path, found: Explanation) -> None:
     arrays["record_initial"] = found.record.initial
     present = {name: values for name, values in arrays.items() if values is not None}
     try:
-        np.savez_compressed(path, json=np.array(json.dumps(text)), **present)
+        with open(path, "wb") as file:  # a path that ends in .NPZ would get another .npz
+            np.savez_compressed(file, json=np.array(json.dumps(text)), **present)
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error
 

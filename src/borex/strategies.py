@@ -222,7 +222,7 @@ class PaperStrategy:
 
     def note(self) -> dict[str, float] | None:
         scores = self._windows.scores
-        return {"change": 1.0, "difference": float(scores[-1, 0] - scores[-1, 1])} if len(scores) else None
+        return {"difference": float(scores[-1, 0] - scores[-1, 1])} if len(scores) else None
 
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         if self.flat:  # the posterior of nothing but zeros would still wear the prior's shape

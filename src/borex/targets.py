@@ -65,6 +65,16 @@ class Target:
         odds = log_odds(p[:, self.index])
         return odds - log_odds(p[:, self.against]) if self.against is not None else odds
 
+    def unmoved(self, scores: np.ndarray) -> str:
+        """Why nothing is salient, where the link of all `scores` `(n, classes)` is the same."""
+        if self.function is None and np.ptp(scores, axis=0).max() > 1e-6 * np.abs(scores).max():
+            k = self.index
+            return (
+                "whatever is hidden, the model is surer than log-odds are told apart (1 in 10,000); to explain its "
+                f"raw score, take target=lambda scores: scores[:, {k}]"
+            )
+        return "the model's answer does not depend on what is hidden"
+
     def _probabilities(self, scores: np.ndarray, output: Output) -> np.ndarray:
         if self.index is None:
             raise TargetError(

@@ -86,6 +86,11 @@ def test_every_help_has_an_example_that_runs(folder: Path, command: list[str]) -
     assert main(arguments) == 0
 
 
+def test_the_help_says_that_numbers_with_commas_are_one_colour() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["refine", "--help"]).output.split())
+    assert "numbers alone (0,128,255) are one colour" in shown
+
+
 def test_refine_writes_three_files_and_says_nothing_on_stderr_in_a_pipe(folder: Path) -> None:
     done = run("refine", "photo.png", *FEW)
     assert done.returncode == 0

@@ -108,3 +108,16 @@ def test_a_damaged_file_is_said_on_stderr_and_explained(film: Path, capsys: pyte
     err = capsys.readouterr().err
     assert err.startswith("borex: short.mp4 is damaged:")
     assert err.count("\n") == 1
+
+
+def test_a_folder_of_frames_gives_its_name(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = film.parent / "out"
+    Path("masks").rename("my.frames.v2")
+    assert main(["refine", "my.frames.v2", *FEW, "--out", str(out)]) == 0
+    names = ["my.frames.v2.npz", "my.frames.v2_overlay.mp4", "my.frames.v2_strip.png"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    monkeypatch.chdir("my.frames.v2")
+    for name in names:
+        (out / name).unlink()
+    assert main(["refine", ".", *FEW, "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == names

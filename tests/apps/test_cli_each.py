@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import borex
 from borex.apps.cli import main
+from tests.models.test_clips import moving
 
 FEW = ["--max-evals", "20"]
 
@@ -55,3 +57,51 @@ def test_what_is_no_folder_of_media_is_said(folder: Path, capsys: pytest.Capture
     shutil.copy("photo.png", folder / "photo.jpg")
     assert main(["refine-each", ".", *FEW]) == 2
     assert "would both be written as photo.npz; rename one" in capsys.readouterr().err
+
+
+def test_the_folder_of_the_inputs_is_no_place_for_what_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "photos").mkdir()
+    shutil.copy("photo.png", folder / "photos" / "a_panel.png")
+    shutil.copy("photo.png", folder / "photos" / "a.png")
+    (folder / "link").symlink_to("photos", target_is_directory=True)
+    for out in ("photos", "link", "photos/../photos"):
+        assert main(["refine-each", "photos", "--out", out, *FEW]) == 2
+        assert "the folder of the inputs" in capsys.readouterr().err
+    assert sorted(path.name for path in (folder / "photos").iterdir()) == ["a.png", "a_panel.png"]
+    assert (folder / "photos" / "a_panel.png").read_bytes() == (folder / "photo.png").read_bytes()
+
+
+def test_what_was_made_with_other_settings_is_not_taken_for_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "photos").mkdir()
+    shutil.copy("photo.png", folder / "photos")
+    command = ["refine-each", "photos", "--out", "o"]
+    assert main([*command, *FEW]) == 0
+    made = (folder / "o" / "photo.npz").read_bytes()
+    for other in (["--max-evals", "22"], [*FEW, "--target", "cup"], [*FEW, "--seed", "1"], [*FEW, "--model", "m.onnx"]):
+        capsys.readouterr()
+        assert main([*command, *other]) == 2
+        err = capsys.readouterr().err
+        assert "photo.npz was made with other settings (max_evals 20, seed 0) than those of this run" in err
+        assert "Choose another folder with --out" in err
+    assert (folder / "o" / "photo.npz").read_bytes() == made
+    assert main(["refine", "photo.png", "--out", "alone", *FEW]) == 0
+    capsys.readouterr()
+    assert main(["refine-each", "photos", "--out", "alone", "--max-evals", "22"]) == 0
+    said = "1 of 1 are in alone already; summary.csv does not say with which settings 1 of them were made"
+    assert said in capsys.readouterr().err
+
+
+def test_clips_are_explained_as_clips(folder: Path) -> None:
+    pytest.importorskip("av")
+    (folder / "mixed").mkdir()
+    frames = [Image.fromarray(frame) for frame in moving("right")]
+    frames[0].save("mixed/moves.gif", save_all=True, append_images=frames[1:], duration=100)
+    shutil.copy("photo.png", "mixed")
+    assert main(["refine-each", "mixed", "--out", "out", *FEW]) == 0
+    rows = {row["input"]: row["target"] for row in table(folder / "out" / "summary.csv")}
+    assert rows == {"moves.gif": "right", "photo.png": "espresso"}
+    assert (folder / "out" / "moves_overlay.mp4").exists()

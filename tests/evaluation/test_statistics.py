@@ -125,6 +125,25 @@ def test_equal_methods_are_not_told_apart():
     assert (same.median, same.interval, same.effect, same.p, same.p_holm) == (0.0, (0.0, 0.0), 0.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize("scale", [1.0, 8.192, 1e-300])
+@pytest.mark.parametrize("larger_is_better", [True, False])
+def test_rounding_is_no_difference(scale, larger_is_better):
+    theirs = np.random.default_rng(1).integers(0, 10, 30) / 10 * scale
+    noise = 0.1 * scale
+    same = compare({"o": (theirs + noise) - noise, "t": theirs}, "o", larger_is_better)["t"]
+    assert (same.median, same.interval, same.effect, same.p) == (0.0, (0.0, 0.0), 0.0, 1.0)
+
+
+def test_gains_that_differ_by_rounding_are_ties():
+    tenths = np.random.default_rng(2).integers(-3, 5, 40)
+    theirs = np.random.default_rng(1).integers(3, 10, 40) / 10
+    assert np.unique(np.abs(theirs + tenths / 10 - theirs)).size > 5
+    found = compare({"o": theirs + tenths / 10, "t": theirs}, "o")["t"]
+    assert found.p == signed_rank_p(tenths.astype(float))
+    assert found.effect == rank_biserial(tenths.astype(float))
+    assert found.median == pytest.approx(np.median(tenths) / 10)
+
+
 @pytest.mark.parametrize(
     ("scores", "ours", "text"),
     [

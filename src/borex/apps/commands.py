@@ -19,7 +19,7 @@ from borex.apps.inputs import (
     opened,
     wanted_target,
 )
-from borex.apps.outputs import check_writable, facts, print_json, target_facts, write
+from borex.apps.outputs import check_writable, facts, name_of, print_json, target_facts, write
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
@@ -104,7 +104,8 @@ def refine_command(
         str | None,
         typer.Option(
             help="What is seen where a mask hides: blur, soft, mean, black, frozen (a clip's mean in time), a number; "
-            "with commas between, several in turn. [default: field: blur,soft,mean; of clips frozen,mean; paper: mean]"
+            "with commas between, several in turn, but numbers alone (0,128,255) are one colour. [default: field: "
+            "blur,soft,mean; of clips frozen,mean; paper: mean]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
@@ -137,7 +138,7 @@ def refine_command(
         seed=seed,
         progress=sys.stderr.isatty(),
     )
-    files = write(explanation, out, media.stem)
+    files = write(explanation, out, name_of(media))
     if as_json:
         print_json({"media": str(media), **facts(explanation), "files": files})
         return
@@ -161,7 +162,8 @@ def refine_each_command(
     """Refine the heat map of every picture or video in FOLDER, in batches that they share.
 
     Writes of each what `borex refine` writes, as soon as it is done, and a line of summary.csv. What is in --out
-    already is left out, so a run that was stopped goes on. A file that cannot be used is reported and stops no other.
+    already is left out, so a run that was stopped goes on; with other options choose another --out. A file that cannot
+    be used is reported and stops no other.
     """
     from borex.apps.each import refine_each
 

@@ -15,20 +15,29 @@ from borex.media.folder import PICTURES
 from borex.media.load import VIDEOS
 
 SUMMARY = "summary.csv"
-COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error")
+COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error", "settings")
 
 
 def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
     """Writes what `borex refine` writes of every input that has no NAME.npz in `out` yet, and a line of summary.csv as
     each is done. Returns 0, 1 where a model failed on one, 2 where one could not be used, which is said on stderr.
 
-    Raises FileError where there is nothing to explain, or two inputs would have the same name.
+    Raises FileError where there is nothing to explain, two inputs would have the same name, `out` is the folder itself,
+    or an input is in `out` already, made with other settings.
     """
     inputs = media_in(folder)
     check_writable(out)
+    if out.samefile(folder):
+        raise FileError(
+            f"--out is {out}, the folder of the inputs: what is written could replace them, and would be explained "
+            "next time. Choose another folder with --out"
+        )
+    settings = _settings(model, options)
     missing = [path for path in inputs if not (out / f"{path.stem}.npz").exists()]
     if len(missing) < len(inputs):
-        print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already", file=sys.stderr)
+        unknown = _unknown(out, {path.stem for path in inputs} - {path.stem for path in missing}, settings)
+        said = f"; {SUMMARY} does not say with which settings {unknown} of them were made" if unknown else ""
+        print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already{said}", file=sys.stderr)
     code = 0
     is_new = not (out / SUMMARY).exists()
     with (out / SUMMARY).open("a", newline="", encoding="utf-8") as file:
@@ -41,10 +50,10 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
                 code = max(code, 1 if isinstance(one.error, ModelError) else 2)
                 text = " ".join(str(one.error).split())
                 print(f"borex: {path}: {text}", file=sys.stderr)
-                table.writerow((path.name, "", "", 0, "", text))
+                table.writerow((path.name, "", "", 0, "", text, settings))
             else:
                 write(one.explanation, out, path.stem)
-                table.writerow((path.name, *_facts(one.explanation), ""))
+                table.writerow((path.name, *_facts(one.explanation), "", settings))
                 print(f"{path}: {one.explanation.title()}")
             file.flush()
     return code
@@ -68,6 +77,29 @@ def media_in(folder: Path) -> list[Path]:
                 f"{other} and {path} would both be written as {path.stem}.npz; rename one, or give each a folder"
             )
     return found
+
+
+def _settings(model: Any, options: dict[str, Any]) -> str:
+    """What decides the results, as it was typed."""
+    said = {"model": model, **{name: options.get(name) for name in ("target", "max_evals", "seed")}}
+    return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
+
+
+def _unknown(out: Path, stems: set[str], settings: str) -> int:
+    """Of how many of the explanations in `out` the summary does not say with which settings they were made. Raises
+    FileError where it says other ones of any."""
+    made: dict[str, str] = {}
+    if (out / SUMMARY).exists():
+        with (out / SUMMARY).open(newline="", encoding="utf-8", errors="replace") as file:
+            rows = [row for row in csv.DictReader(file) if not row.get("error")]
+        made = {Path(row.get("input") or "").stem: row.get("settings") or "" for row in rows}
+    for stem in sorted(stems):
+        if made.get(stem, "") not in ("", settings):
+            raise FileError(
+                f"{out / stem}.npz was made with other settings ({made[stem]}) than those of this run ({settings}). "
+                "Choose another folder with --out"
+            )
+    return sum(not made.get(stem) for stem in stems)
 
 
 def _facts(explanation: Explanation) -> tuple[str, float, int, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from borex.errors import InputError
+from borex.errors import FileError, InputError
 from borex.explanation import Excerpt, Explanation
 from borex.heatmaps import NAMES as HEATMAPS
 from borex.media.load import Part, is_clip, read_given
@@ -98,6 +99,11 @@ def _explanation(path: Path) -> Explanation | None:
     """A saved explanation; None for any other heat map."""
     if path.suffix != ".npz":
         return None
+    if not zipfile.is_zipfile(path):
+        raise FileError(
+            f"{path} is no .npz archive, whatever its name says; expected what borex refine or numpy.savez writes. An "
+            "array that numpy.save wrote is read under a name that ends in .npy"
+        )
     with np.load(path, allow_pickle=False) as stored:
         if "json" not in stored.files:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ def check_writable(folder: Path) -> None:
         raise FileError(
             f"cannot write to the folder {folder}: {error.strerror}. Choose another one with --out"
         ) from error
+
+
+def name_of(media: Path) -> str:
+    """What the files about a picture, a video or a folder of frames are named after."""
+    path = Path(os.path.abspath(media))  # "." and ".." have no name of their own
+    return path.name if path.is_dir() else path.stem
 
 
 def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ from borex.errors import InputError
 
 # Up to here the distribution of the signed ranks is counted out; scipy does the same where there are no ties.
 MAX_EXACT = 50
+# Of the largest score: differences as small are rounding, as (0.3 + 0.1) - 0.1 is not 0.3, and would be ranked.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ def compare(
     same order.
 
     `seed`: of the bootstrap; each comparison starts from it, so the result does not depend on which others are made.
-    `p_holm` does, as it must. Raises InputError where there is nothing to compare, n < 2, lengths differ, or a score is
-    NaN or Inf.
+    `p_holm` does, as it must. Differences that are only rounding, up to 1e-12 of the largest score, are 0, and those
+    whose sizes differ by no more are ties. Raises InputError where there is nothing to compare, n < 2, lengths differ,
+    or a score is NaN or Inf.
     """
     values = {name: np.asarray(column, dtype=np.float64) for name, column in scores.items()}
     if ours not in values:
@@ -67,7 +70,7 @@ def compare(
                 "finite scores. Leave that input out for every method"
             )
     sign = 1.0 if larger_is_better else -1.0
-    gains = {name: sign * (values[ours] - column) for name, column in values.items() if name != ours}
+    gains = {name: _gains(sign * values[ours], sign * column) for name, column in values.items() if name != ours}
     p_values = {name: signed_rank_p(gain) for name, gain in gains.items()}
     corrected = holm(np.array(list(p_values.values())))
     return {
@@ -81,6 +84,17 @@ def compare(
         )
         for (name, gain), p_holm in zip(gains.items(), corrected, strict=True)
     }
+
+
+def _gains(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Ours minus theirs; of sizes that only rounding tells apart each is the smallest, which is 0 next to 0."""
+    gain = ours - theirs
+    size = np.abs(gain)
+    order = np.argsort(size)
+    rounding = ROUNDING * max(np.abs(ours).max(), np.abs(theirs).max())
+    is_new = np.diff(size[order], prepend=0.0) > rounding
+    size[order] = np.maximum.accumulate(np.where(is_new, size[order], 0.0))
+    return np.copysign(size, gain)
 
 
 def signed_rank_p(differences: np.ndarray) -> float:

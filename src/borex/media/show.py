@@ -35,7 +35,8 @@ def plot(found: Explanation, media: np.ndarray) -> Any:
     """What `Explanation.plot` returns."""
     from borex.media.plots import clip_figure, figure
 
-    curve = np.array([(entry["evals"], entry["change"]) for entry in found.history]).reshape(-1, 2)
+    entries = [(entry["evals"], entry["change"]) for entry in found.history if "change" in entry]  # none of `paper`
+    curve = np.array(entries).reshape(-1, 2)
     history = (curve if len(curve) > 1 else None, "change of ranking")
     initial = None if float(np.ptp(found.initial)) == 0 else found.initial
     maps = (initial, found.smooth(found.saliency), found.smooth(found.std))
@@ -65,7 +66,7 @@ def _moving(found: Explanation) -> dict[str, Any]:
 
 def save(found: Explanation, path: Path) -> None:
     """Writes the picture or film that the name of a file asks for."""
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         save_png(path, found.overlay() if found.profile_std is None else found.panel())
         return
     from borex.media.video import write_clip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from borex.evaluation.benchmark import Found, Task
+from borex.evaluation.benchmark import Found, Task, read_config, run
 
 EXTENT = (30, 40)
 HERE = "tests.evaluation.benchmark.parts"
@@ -85,3 +85,7 @@ def write_config(folder: Path, methods: str = "", **changes: Any) -> Path:
 def method(name: str, **options: Any) -> str:
     lines = "".join(f"{key} = {value!r}\n" for key, value in options.items())
     return f'[[methods]]\nname = "{name}"\nrun = "{HERE}:{name}"\n{lines}'
+
+
+def run_in(folder: Path, methods: str = "", changes: dict[str, Any] | None = None, **options: Any) -> Any:
+    return run(read_config(write_config(folder, methods, **(changes or {}))), folder / "out", **options)

@@ -89,6 +89,18 @@ def test_a_clips_frames_and_masks_are_the_same_ones(tmp_path: Path) -> None:
         load_media(one, (16, 24))
 
 
+def test_a_gif_that_moves_is_a_clip_except_to_a_model_of_images(tmp_path: Path) -> None:
+    frames = np.repeat(np.arange(0, 240, 20, dtype=np.uint8), 32 * 48 * 3).reshape(12, 32, 48, 3)
+    write_clip(tmp_path / "moves.gif", frames, fps=10)
+    write_clip(tmp_path / "still.gif", frames[:1], fps=10)
+    (tmp_path / "gifs.csv").write_text("file\nmoves.gif\nstill.gif\n")
+    moves, still = read_inputs([InputSet(tmp_path / "gifs.csv")])
+    assert load_media(moves, None).shape == (12, 32, 48, 3)
+    assert load_media(moves, (4, 16, 24)).shape == (4, 16, 24, 3)
+    assert load_media(moves, (16, 24)).shape == (16, 24, 3)  # the first frame, as `borex refine` takes it
+    assert load_media(still, None).shape == (32, 48, 3)
+
+
 def test_a_mask_that_tells_nothing_is_none(few: Path) -> None:
     for values in (np.zeros((30, 40)), np.ones((30, 40))):
         np.save(few / "m.npy", values)

@@ -13,6 +13,7 @@ import numpy as np
 from borex.errors import FileError, InputError, MissingExtraError
 from borex.evaluation.benchmark.config import InputSet
 from borex.layout import resize, resize_media
+from borex.media.load import is_clip
 from borex.media.read import checked_path, read_image
 
 SCIKIT_IMAGE = "skimage:"  # "skimage:coffee" is a photo that comes with scikit-image
@@ -21,8 +22,8 @@ PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class Input:
-    """One row: `name`, the file's without folder and suffix; `file` and `mask`, relative to `folder`; `target`, the
-    class to explain (None: the model's top class); `kind`, such as photo or composite."""
+    """One row: `name`, the file's without folder and suffix, with single blanks; `file` and `mask`, relative to
+    `folder`; `target`, the class to explain (None: the model's top class); `kind`, such as photo or composite."""
 
     name: str
     folder: Path
@@ -75,26 +76,33 @@ def _input(path: Path, row: dict[str, str]) -> Input:
         raise InputError(f"{path}: class_index of {row['file']!r} is {target!r}; expected the number of a class")
     name = row["file"].removeprefix(SCIKIT_IMAGE)
     return Input(
-        name=Path(name).stem,
+        name=_on_one_line(Path(name).stem),
         folder=path.parent,
         file=row["file"],
         mask=row.get("mask") or row.get("masks") or None,
         target=None if target is None else int(target),
-        kind=row.get("kind") or "input",
+        kind=_on_one_line(row.get("kind") or "") or "input",
     )
+
+
+def _on_one_line(text: str) -> str:
+    """As the table of results keeps it: a row must read back as that of the same input."""
+    return " ".join(text.split())
 
 
 def load_media(one: Input, extent: tuple[int, ...] | None) -> np.ndarray:
     """The media of an input, uint8 `(*extent, 3)`. `extent`: of the model; None: the file's own. A clip is brought to
-    as many frames by leaving frames out, so that its masks can be as well."""
+    as many frames by leaving frames out, so that its masks can be as well. A GIF that moves is a clip, unless the model
+    takes images: then its first frame."""
+    path = one.folder / one.file
     if one.file.startswith(SCIKIT_IMAGE):
         media = _scikit_image(one.file.removeprefix(SCIKIT_IMAGE))
-    elif Path(one.file).suffix.lower() in PICTURES:
-        media = read_image(one.folder / one.file)
+    elif path.suffix.lower() in PICTURES and not (is_clip(path) and (extent is None or len(extent) == 3)):
+        media = read_image(path)
     else:
         from borex.media.video import read_clip
 
-        media = read_clip(one.folder / one.file).frames
+        media = read_clip(path).frames
     if extent is None:
         return media
     if len(extent) != media.ndim - 1:

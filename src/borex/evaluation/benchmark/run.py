@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import get_context
@@ -26,6 +26,7 @@ from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
 from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
 from borex.evaluation.benchmark.methods import Meter, Task, find_method, run_method, seed_of
 from borex.evaluation.benchmark.models import make_model
+from borex.evaluation.benchmark.protocol import check_protocol
 from borex.evaluation.benchmark.table import Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
 
@@ -89,7 +90,8 @@ def run(
     """
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise InputError(f"processes is {processes!r}; expected a whole number, at least 1")
-    jobs = jobs_of(config, read_inputs(config.inputs))
+    inputs = read_inputs(config.inputs)
+    jobs = jobs_of(config, inputs)
     for method in config.methods:
         find_method(method.run, config.folder)
     out = Path(out)
@@ -98,10 +100,11 @@ def run(
     except OSError as error:
         raise FileError(f"cannot make the folder {out}: {error.strerror}. Choose another one with --out") from error
     with open_table(out / TABLE) as table:
-        _check_protocol(config, out)
         rows = {row.key: row for row in read_table(out / TABLE)}
+        check_protocol(out / PROTOCOL, config, inputs, list(rows.values()))
         done = {key for key, row in rows.items() if not (retry and row.status == "failed")}
         left = [job for job in jobs if job.key not in done]
+        _check_maps(out, list(rows), left)
         with (
             _bar(progress, len(jobs), len(jobs) - len(left)) as bar,
             closing(_made(config, left, out, processes)) as made,
@@ -117,6 +120,19 @@ def run(
 def map_path(out: str | os.PathLike[str], key: Key) -> Path:
     """Where the map of a row is kept: an .npy, float32 `(*extent,)` of the model."""
     return Path(out) / MAPS / ("__".join(re.sub(r"[^\w.+@=-]", "_", str(part)) for part in key) + ".npy")
+
+
+def _check_maps(out: Path, there: list[Key], left: list[Job]) -> None:
+    """Raises InputError where one row's map would take the place of another's: a file name holds fewer characters."""
+    places = {map_path(out, key): key for key in there}
+    for job in left:
+        other = places.setdefault(map_path(out, job.key), job.key)
+        if other != job.key:
+            names = " and ".join(sorted(repr(key[0]) for key in (other, job.key)))
+            raise InputError(
+                f"the inputs {names} would have their maps in one file, {map_path(out, job.key).name}. Rename one of "
+                "them, or choose another folder with --out"
+            )
 
 
 def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Generator[Row, None, None]:
@@ -221,45 +237,6 @@ def _keep(path: Path, saliency: np.ndarray) -> None:
     with part.open("wb") as file:
         np.save(file, saliency.astype(np.float32))
     part.replace(path)
-
-
-def _check_protocol(config: Config, out: Path) -> None:
-    """Raises InputError where rows of another protocol lie in the folder; otherwise says there what is run now."""
-    path = out / PROTOCOL
-    now: dict[str, Any] = {
-        "steps": config.steps,
-        "baseline": config.baseline,
-        "correct_only": config.correct_only,
-        "models": {one.name: asdict(one) for one in config.models},
-        "methods": {one.name: {k: v for k, v in asdict(one).items() if k != "budgets"} for one in config.methods},
-    }
-    now = json.loads(json.dumps(now))
-    before: dict[str, Any] = {}
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise FileError(f"{path} cannot be read: {error}. Choose another folder with --out") from error
-        for name, was, now_is in _differences(before, now):
-            raise InputError(
-                f"{out} holds rows in which {name} is {was!r}; now it is {now_is!r}. Choose another folder with --out, "
-                "or another name for what has changed"
-            )
-    for part in ("models", "methods"):
-        now[part] = {**before.get(part, {}), **now[part]}
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(now, indent=1), encoding="utf-8")
-    temporary.replace(path)
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for name, value in now.items():
-        if name in ("models", "methods"):
-            for one, spec in value.items():
-                if one in before.get(name, {}) and before[name][one] != spec:
-                    yield f"{name} {one!r}", before[name][one], spec
-        elif name in before and before[name] != value:
-            yield name, before[name], value
 
 
 def _bar(progress: bool, total: int, done: int) -> Any:

@@ -1,0 +1,101 @@
+"""What the rows of a folder were made with: a later run into the same folder must share it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from borex.errors import BorexError, FileError, InputError
+from borex.evaluation.benchmark.config import Config
+from borex.evaluation.benchmark.inputs import SCIKIT_IMAGE, Input
+from borex.evaluation.benchmark.table import Row
+from borex.media.folder import Folder
+
+NOT_COMPARED = ("budgets", "seeds")  # of a method: which rows there are, not what they are
+
+
+def check_protocol(path: Path, config: Config, inputs: list[Input], rows: list[Row]) -> None:
+    """Says in the file `path` what is run now, beside what was run before.
+
+    `rows`: those of the folder. Raises InputError where they are of another protocol, or were made of an input that has
+    changed since (a row that failed shows nothing of it); FileError where the file cannot be read.
+    """
+    now: dict[str, Any] = {
+        "steps": config.steps,
+        "baseline": config.baseline,
+        "correct_only": config.correct_only,
+        "models": {one.name: asdict(one) for one in config.models},
+        "methods": {one.name: _compared(asdict(one)) for one in config.methods},
+        "inputs": {one.name: _facts(one) for one in inputs},
+    }
+    now = json.loads(json.dumps(now))
+    before: dict[str, Any] = {}
+    if path.exists():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileError(f"{path} cannot be read: {error}. Choose another folder with --out") from error
+        shown = {row.input for row in rows if row.status != "failed"}
+        known = {name: facts for name, facts in before.get("inputs", {}).items() if name in shown}
+        for name, was, now_is in _differences({**before, "inputs": known}, now):
+            raise InputError(
+                f"{path.parent} holds rows in which {name} is {was!r}; now it is {now_is!r}. Choose another folder "
+                "with --out, or another name for what has changed"
+            )
+        for name in known.keys() & now["inputs"]:  # a file that is away now is still known
+            now["inputs"][name] = {**known[name], **now["inputs"][name]}
+    for part in ("models", "methods", "inputs"):
+        now[part] = {**before.get(part, {}), **now[part]}
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(now, indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What is said before and now, and not the same; what only one of them says is not known to differ."""
+    for name, value in now.items():
+        if name in ("models", "methods"):
+            for one, spec in value.items():
+                if one in before.get(name, {}) and _compared(before[name][one]) != spec:
+                    yield f"{name} {one!r}", before[name][one], spec
+        elif name == "inputs":
+            for one, facts in value.items():
+                known = before[name].get(one, {})
+                for fact, now_is in facts.items():
+                    if fact in known and known[fact] != now_is:
+                        yield f"the {fact} of input {one!r}", known[fact], now_is
+        elif name in before and before[name] != value:
+            yield name, before[name], value
+
+
+def _compared(spec: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key not in NOT_COMPARED}
+
+
+def _facts(one: Input) -> dict[str, Any]:
+    """What an input is; checksums only of files that can be read."""
+    facts: dict[str, Any] = {"target": one.target, "mask": one.mask}
+    for part, file in (("file_crc32", one.file), ("mask_crc32", one.mask)):
+        found = None if file is None else _checksum(one.folder, file)
+        if found is not None:
+            facts[part] = found
+    return facts
+
+
+def _checksum(folder: Path, file: str) -> int | None:
+    if file.startswith(SCIKIT_IMAGE):
+        return crc32(file.encode())  # a photo of scikit-image is what its name says
+    path = folder / file
+    found = 0
+    try:
+        for part in [shown.frame for shown in Folder(path).frames()] if path.is_dir() else [path]:
+            with part.open("rb") as stream:
+                while block := stream.read(2**20):
+                    found = crc32(block, found)
+    except (OSError, BorexError):  # the row says what is wrong with it
+        return None
+    return found
