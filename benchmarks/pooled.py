@@ -1,10 +1,10 @@
 """All inputs of several benchmarks together: `field` against each rival, every input once.
 
-    python benchmarks/pooled.py docs/evidence/rivals.csv docs/evidence/photos.csv docs/evidence/breadth.csv
+    python benchmarks/pooled.py docs/evidence/{rivals,composites,photos,breadth}.csv
 
 An input's difference is its mean over seeds, and then over the networks that both methods explained: the same input
-under another network is no further input. Prints n, the mean difference in favour of `field`, and p of the one-sided
-Wilcoxon signed-rank test, plain.
+under another network is no further input, and an input that several tables have counts once. Prints n, the mean
+difference in favour of `field`, and p of the one-sided Wilcoxon signed-rank test, plain.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCORES = ("insertion_blur_minus_deletion", "insertion_blur", "insertion_baseline
 def differences(tables: list[Path], score: str, budget: int) -> dict[str, np.ndarray]:
     """For each rival the differences in favour of `field` `(n,)`, one for each input."""
     sign = -1.0 if score in LOW_IS_GOOD else 1.0
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for table in tables:
         scored = by_input(read_table(table), score)
         for (model, method, at), theirs in scored.items():
@@ -36,8 +36,8 @@ def differences(tables: list[Path], score: str, budget: int) -> dict[str, np.nda
                 continue
             ours = scored[model, OURS, budget]
             for name in sorted(ours.keys() & theirs.keys()):
-                found[method][name].append(sign * (ours[name] - theirs[name]))
-    return {method: np.array([np.mean(values) for values in every.values()]) for method, every in found.items()}
+                found[method][name][model] = sign * (ours[name] - theirs[name])
+    return {method: np.array([np.mean([*of.values()]) for of in every.values()]) for method, every in found.items()}
 
 
 def main() -> None:
