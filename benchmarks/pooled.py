@@ -1,6 +1,6 @@
 """All inputs of several benchmarks together: `field` against each rival, every input once.
 
-    python benchmarks/pooled.py docs/evidence/{rivals,composites,photos,breadth}.csv
+    python benchmarks/pooled.py docs/evidence/{rivals,images,photos,breadth}.csv
 
 An input's difference is its mean over seeds, and then over the networks that both methods explained: the same input
 under another network is no further input, and an input that several tables have counts once. Prints n, the mean
