@@ -143,3 +143,17 @@ def test_one_output_with_one_label_speaks_for_it() -> None:
 
 def test_log_odds_are_bounded() -> None:
     assert log_odds(np.array([0, 1e-4, 0.5, 1 - 1e-4, 1])) == pytest.approx([-9.21, -9.21, 0, 9.21, 9.21], abs=1e-3)
+
+
+def test_why_nothing_moves() -> None:
+    nothing, sure = "does not depend on what is hidden", "sure to 1 in 10,000"
+    rising = np.linspace(20, 30, 5)
+    logits = np.stack([rising, np.zeros(5), rising - 40], axis=1)
+    assert sure in Target(0, "a").unmoved(logits, "logits")
+    assert "scores[:, 0] - scores[:, 2]" in Target(0, "a", against=2).unmoved(logits, "logits")
+    assert "scores[:, 0]" in Target(1, "a").unmoved(rising[:, None], "logits")
+    assert nothing in Target(0, "a").unmoved(logits[:1].repeat(5, axis=0), "logits")
+    # Other classes move, this one does not: it is not sure of anything.
+    others = np.stack([np.full(5, 0.5), np.linspace(0, 0.5, 5), np.linspace(0.5, 0, 5)], axis=1)
+    assert nothing in Target(0, "a").unmoved(others, "probabilities")
+    assert nothing in Target(None, "f", function=lambda scores: scores[:, 0] * 0).unmoved(logits)

@@ -70,8 +70,8 @@ class Explanation:
     `profile_std`: float32, of the means of the refined map over the last two axes (`time_profile`); None where there
     are no others. `initial`: the map that was refined (zeros: flat). `trust`: posterior mean and std of the factor on
     the standardised initial map; None where it is flat or the method has none. `score`: of the untouched input.
-    `evals`: model inputs used. `history`: a dictionary a round. `media`: what was explained, the
-    very array that was given, not a copy. `excerpt`: of media from a video file.
+    `evals`: model inputs used. `history`: a dictionary a round. `media`: the very array that was
+    given, not a copy. `excerpt`: of media from a video file.
     """
 
     saliency: np.ndarray = field(repr=False)

@@ -55,7 +55,7 @@ def refine(
     smaller where memory is short. `baseline`: what is seen where a mask hides:
     "blur", "soft" (a blur that leaves shapes), "mean", "black", "frozen" (of clips, their mean over time), a number, an
     array or a function, or a tuple of these, which hide in turn; None: the method's own (field: blur, soft, mean; of
-    clips frozen, mean; paper: mean).
+    clips that move frozen, mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
     same seed, same result.

@@ -149,7 +149,7 @@ class Refiner:
 
     def _reason(self, room: int) -> str:
         if self._strategy.flat:
-            return self.target.unmoved(self.scores) if self.target else ""
+            return self.target.unmoved(self.scores, self.output) if self.target else ""
         if room > 0 and self._settled():
             return f"the ranking changed by less than {self.settings.tolerance:g} in two successive rounds"
         return f"the budget of {self.settings.max_evals} evaluations is spent"

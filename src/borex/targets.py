@@ -65,14 +65,18 @@ class Target:
         odds = log_odds(p[:, self.index])
         return odds - log_odds(p[:, self.against]) if self.against is not None else odds
 
-    def unmoved(self, scores: np.ndarray) -> str:
+    def unmoved(self, scores: np.ndarray, output: Output = "auto") -> str:
         """Why nothing is salient, where the link of all `scores` `(n, classes)` is the same."""
-        if self.function is None and np.ptp(scores, axis=0).max() > 1e-6 * np.abs(scores).max():
-            k = self.index
-            return (
-                "whatever is hidden, the model is surer than log-odds are told apart (1 in 10,000); to explain its "
-                f"raw score, take target=lambda scores: scores[:, {k}]"
-            )
+        classes = [k for k in (self.index, self.against) if k is not None]
+        if classes:
+            p = self._probabilities(scores, output)[:, classes]
+            raw = [k if k < scores.shape[1] else 0 for k in classes]  # of a model with one output, that one
+            if ((p <= CLIP) | (p >= 1 - CLIP)).all() and np.ptp(scores[:, raw], axis=0).max() > 0:
+                asked = " - ".join(f"scores[:, {k}]" for k in raw)
+                return (
+                    "whatever is hidden, the model is sure to 1 in 10,000 and log-odds are told no further apart; to "
+                    f"explain its raw score, take target=lambda scores: {asked}"
+                )
         return "the model's answer does not depend on what is hidden"
 
     def _probabilities(self, scores: np.ndarray, output: Output) -> np.ndarray:
