@@ -2,11 +2,11 @@
 
     python benchmarks/frames_clips.py OUT IMAGES PICTURES
 
-IMAGES is a folder with a labels.csv of images with masks (columns `file`, `class_index`, `label`, `mask`, `kind`): of each
-class the object of the first composite is cut out by its mask and moved along a line over one of the pictures of the
-folder PICTURES, in all 16 frames, in the first half or in the last five eighths, in turn. OUT gets the clips (mp4), their
-masks by frame (npz) and videos.csv, whose column `top1` says whether EfficientNet-Lite0, averaged over 8 frames, takes the
-clip for the object's class. No clip is chosen by what an explanation makes of it.
+IMAGES is a folder with a labels.csv of images with masks (columns `file`, `class_index`, `label`, `mask`, `kind`): of
+each class the object of the first composite is cut out by its mask and moved along a line over one of the pictures of
+the folder PICTURES, in all 16 frames, in the first half or in the last five eighths, in turn. OUT gets the clips (mp4),
+their masks by frame (npz) and videos.csv, whose column `top1` says whether EfficientNet-Lite0, averaged over 8 frames,
+takes the clip for the object's class. No clip is chosen by what an explanation makes of it.
 """
 
 from __future__ import annotations

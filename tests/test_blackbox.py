@@ -188,3 +188,41 @@ def test_an_interrupt_is_no_failure_of_the_model() -> None:
 def test_a_batch_size_that_is_none(batch_size: Any) -> None:
     with pytest.raises(InputError, match=r"batch_size is .*expected a whole number, at least 1"):
         Asker(counting([]), MEDIA, MEDIA, batch_size)
+
+
+def test_an_interrupt_carries_what_was_answered() -> None:
+    calls: list[np.ndarray] = []
+
+    def interrupted(batch: np.ndarray) -> np.ndarray:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return counting(calls).scores(batch)  # type: ignore[no-any-return]
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        Asker(Model(interrupted), MEDIA, MEDIA, 4)(MASKS)
+    assert caught.value.answered.shape == (8, 2)  # type: ignore[attr-defined]
+
+
+def test_a_model_may_write_its_answers_into_one_place() -> None:
+    place = np.empty((4, 2))
+
+    def reused(batch: np.ndarray) -> np.ndarray:
+        place[: len(batch)] = counting([]).scores(batch)
+        return place[: len(batch)]
+
+    expected = Asker(counting([]), MEDIA, np.zeros_like(MEDIA), 4)(MASKS)
+    assert Asker(Model(reused), MEDIA, np.zeros_like(MEDIA), 4)(MASKS).tolist() == expected.tolist()
+
+
+def test_methods_of_the_names_load_and_run_are_the_models_own_affair() -> None:
+    class Classifier:
+        def load(self, path: str) -> None:
+            raise AssertionError(path)
+
+        def run(self, batch: np.ndarray) -> Any:
+            return counting([]).scores(batch)
+
+        def __call__(self, batch: np.ndarray) -> Any:
+            return self.run(batch)
+
+    assert Asker(Model(Classifier()), MEDIA, MEDIA)(MASKS).shape == (10, 2)

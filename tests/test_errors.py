@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,8 @@ def test_an_interrupted_run_keeps_what_was_answered() -> None:
     refiner = caught.value.refiner  # type: ignore[attr-defined]
     assert refiner.evals > 20
     assert refiner.result().saliency.shape == (28, 42)
+
+
+def test_a_missing_package_crosses_to_another_process() -> None:
+    error = MissingExtraError("borex.media.video", "av", "video")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  it is our own

@@ -318,3 +318,22 @@ def test_with_very_many_cells_looks_are_not_compared(monkeypatch: pytest.MonkeyP
         found = [told(grid, extent, None, HYPER["image"], coverage, values, look=look).mean()
                  for look in (colours(grid), None)]  # fmt: skip
         assert np.allclose(*found) == same
+
+
+def test_the_units_of_an_initial_map_and_of_a_function_do_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    initial, coverage = rng.normal(size=(4, 5)), (rng.random((60, 4, 5)) < 0.5).astype(float)
+    values = coverage.reshape(60, -1) @ initial.ravel()
+
+    def told(unit: float, of_map: float) -> Field:
+        field = Field((4, 5), (40, 50), initial * of_map)
+        field.observe(coverage, values * unit)
+        return field
+
+    usual = told(1.0, 1.0)
+    for unit, of_map in ((1e-12, 1.0), (1.0, 1e-15)):
+        small = told(unit, of_map)
+        assert not small.flat
+        np.testing.assert_allclose(small.mean() / unit, usual.mean(), atol=1e-4)
+        assert small.trust() is not None
+    assert told(0.0, 1.0).flat

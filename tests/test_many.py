@@ -294,3 +294,49 @@ def test_an_interrupt_carries_what_was_answered() -> None:
     refiners = caught.value.refiners  # type: ignore[attr-defined]
     assert sorted(refiners) == [0, 1]
     assert sum(refiner.evals for refiner in refiners.values()) == sum(net.sizes) == 4 + 5 * 7
+
+
+def test_an_iterator_may_reuse_its_memory() -> None:
+    place, every = np.empty((*EXTENT, 3), np.uint8), [picture(seed) for seed in range(4)]
+
+    def read() -> Iterator[np.ndarray]:
+        for one in every:
+            place[...] = one
+            yield place
+
+    found = by_index(borex.refine_many(Net(), read(), **options()))
+    for index, one in enumerate(every):
+        assert same(found[index].explanation, borex.refine(Net(), one, **options()))
+
+
+def test_an_array_is_neither_an_initial_map_of_all_nor_their_list() -> None:
+    with pytest.raises(InputError, match=r"initial is 'ndarray'; expected None, one of"):
+        borex.refine_many(Net(), [picture(0)], np.zeros(EXTENT), **options())  # type: ignore[arg-type]
+    tensor = pytest.importorskip("torch").zeros(3, *EXTENT)
+    with pytest.raises(InputError, match="the inputs are one Tensor; expected a list or an iterator"):
+        borex.refine_many(Net(), tensor, **options())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_nothing_is_lost_where_the_iterator_fails(error: type[BaseException]) -> None:
+    def read() -> Iterator[np.ndarray]:
+        yield picture(0)
+        yield picture(1)
+        raise error("the disk is gone")
+
+    with pytest.raises(error) as caught:
+        list(borex.refine_many(Net(), read(), "rise", **options()))
+    assert {index: one.evals for index, one in caught.value.refiners.items()} == {0: 16, 1: 16}  # type: ignore[attr-defined]
+
+
+def test_an_interrupt_while_an_initial_map_is_made_loses_nothing() -> None:
+    net = Net()
+
+    def interrupted(batch: np.ndarray) -> np.ndarray:
+        if sum(net.sizes) >= 9:
+            raise KeyboardInterrupt
+        return net(batch)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(borex.refine_many(interrupted, [picture(0)], "rise", **options(batch_size=1)))
+    assert caught.value.refiners[0].evals == 9  # type: ignore[attr-defined]

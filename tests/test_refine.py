@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import borex
+import borex.blackbox
+from borex.errors import InputError
 from borex.evaluation import average_precision
 from borex.masks import cell_means
 from borex.refine import usual
@@ -237,3 +239,70 @@ def test_a_clip_that_stands_still_is_hidden_as_an_image() -> None:
     assert untouched == 1
     moving = still * np.arange(6, dtype=np.uint8)[:, None, None, None]
     assert usual("field", still) == usual("field", still[0]) != usual("field", moving)
+
+
+# What goes wrong, and what is kept
+
+
+@pytest.mark.parametrize("initial", [None, "rise"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError])
+def test_everything_that_was_answered_is_kept(error: type[BaseException], initial: Any) -> None:
+    model = share_seen(box((20, 20)))
+
+    def fails(batch: np.ndarray) -> Any:
+        if model.calls >= 43:
+            raise error("enough")
+        return model(batch)
+
+    with pytest.raises(error) as caught:
+        refined(fails, (20, 20), initial, max_evals=200, batch_size=1)
+    assert caught.value.refiner.evals == 43  # type: ignore[attr-defined]
+
+
+def test_answers_before_one_that_the_target_cannot_take_are_kept() -> None:
+    model = share_seen(box((20, 20)))
+
+    def target(scores: np.ndarray) -> np.ndarray:
+        return np.where((scores[:, 1] > 0.5) & (scores[:, 1] < 0.9), np.nan, scores[:, 1])
+
+    with pytest.raises(borex.TargetError, match="returned nan") as caught:
+        refined(model, (20, 20), max_evals=100, target=target)
+    found = caught.value.refiner
+    assert found is not None
+    first_bad = next(i for i, p in enumerate(_asked_again(model)[:, 1]) if 0.5 < p < 0.9)
+    assert found.evals == first_bad
+
+
+def _asked_again(model: Any) -> np.ndarray:
+    return refined(model, (20, 20), max_evals=100, target=lambda scores: scores[:, 1]).record.scores
+
+
+def test_a_budget_without_end_takes_no_memory_before_it_is_spent() -> None:
+    found = refined(flat, (20, 20), max_evals=10**12)
+    assert found.evals < 100
+    assert found.record.scores.shape == (found.evals, 3)
+
+
+def test_a_baseline_of_the_medias_size_comes_to_the_models_extent() -> None:
+    rng = np.random.default_rng(0)
+    media, baseline = (rng.integers(0, 256, (40, 56, 1), dtype=np.uint8) for _ in range(2))
+    seen: list[np.ndarray] = []
+
+    def scores(batch: np.ndarray) -> Any:
+        seen.extend(batch)
+        return flat(batch)
+
+    model = borex.blackbox.Model(scores, extent=(20, 28))
+    borex.refine(model, media, baseline=baseline, layout="HWC", max_evals=24)
+    expected = baseline.reshape(20, 2, 28, 2, 1).mean(axis=(1, 3))
+    assert np.abs(seen[1] - expected).max() <= 1
+
+
+def test_a_baseline_function_may_write_into_what_it_is_given() -> None:
+    def black(media: np.ndarray) -> np.ndarray:
+        media[...] = 0
+        return media
+
+    media = ones((20, 20))
+    borex.refine(flat, media, baseline=black, layout="HWC", max_evals=24)
+    assert media.all()

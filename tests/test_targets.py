@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from borex.errors import TargetError
+from borex.errors import InputError, TargetError
 from borex.targets import Target, check_target, find_target, log_odds
 
 LABELS = ["tabby, tabby cat", "tiger cat", "Persian cat", "tiger, Panthera tigris", "crane", "crane, bird"]
@@ -96,7 +98,9 @@ def test_a_function_sees_raw_scores() -> None:
 
 @pytest.mark.parametrize("function", [lambda s: s, lambda s: 1.0, lambda s: s[:, 0] * np.nan])
 def test_a_function_of_the_wrong_shape(function) -> None:
-    with pytest.raises(TargetError, match=r"target function returned shape .*expected finite values of shape \(1,\)"):
+    with pytest.raises(
+        TargetError, match=r"target function returned (shape .*expected values of shape \(1,\)|nan for the scores)"
+    ):
         find_target(function, P)
 
 
@@ -157,3 +161,27 @@ def test_why_nothing_moves() -> None:
     others = np.stack([np.full(5, 0.5), np.linspace(0, 0.5, 5), np.linspace(0.5, 0, 5)], axis=1)
     assert nothing in Target(0, "a").unmoved(others, "probabilities")
     assert nothing in Target(None, "f", function=lambda scores: scores[:, 0] * 0).unmoved(logits)
+
+
+def test_as_many_labels_as_classes() -> None:
+    scores = np.array([[1.0, 3.0]])
+    with pytest.raises(InputError, match=r"labels names 3 classes, such as 'background', but the model has 2"):
+        find_target("cat", scores, ["background", "cat", "dog"])
+    with pytest.raises(InputError, match="labels names 2 classes"):  # of one label: not cat, cat
+        find_target(1, np.array([[1.0, 3.0, 2.0]]), ["cat"])
+    assert find_target("cat", np.array([[1.0]]), ["cat"]).index == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [(1, "scores: scores"), (0, "scores: -scores"), ((0, 1), ": -scores"), ((1, 0), ": scores")]
+)
+def test_a_single_output_that_is_too_sure_is_explained_by_its_raw_score(target: Any, said: str) -> None:
+    scores = np.array([[20.0], [30.0]])
+    why = find_target(target, scores[:1], output="logits").unmoved(scores, "logits")
+    assert why.endswith(f"{said}[:, 0]")
+
+
+def test_a_target_function_that_gives_nan_is_told_of_it() -> None:
+    target = find_target(lambda s: np.where(s[:, 0] > 1, np.nan, s[:, 0]), np.zeros((1, 2)))
+    with pytest.raises(TargetError, match=r"returned nan for the scores \[2\. 0\.\]; expected a finite value"):
+        target.value(np.array([[0.0, 0.0], [2.0, 0.0]]))

@@ -31,7 +31,7 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
     """
     if callable(baseline):
         try:
-            value: Any = baseline(media)
+            value: Any = baseline(media.copy())  # it may write into what it is given
         except Exception as error:
             raise InputError(
                 f"the baseline function failed for media of shape {media.shape}: {type(error).__name__}: {error}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,23 +20,26 @@ OUTPUTS = ("auto", "probabilities", "logits")
 MAX_BATCH_BYTES = 64 * 2**20
 
 
-class Device(Protocol):
-    """A model's scores in two steps, which an adapter's `Model.scores` may offer: masked copies are then made where the
-    model runs, preprocessed, and nothing but masks goes there and scores come back. The numbers are those of `scores`.
+class Device(ABC):
+    """A model's scores in two steps: an adapter's `Model.scores` may be of a class derived from this one. Masked copies
+    are then made where the model runs, preprocessed, and nothing but masks goes there and scores come back. The numbers
+    are those of `scores`.
     """
 
-    def __call__(self, batch: np.ndarray) -> Any: ...
+    @abstractmethod
+    def __call__(self, batch: np.ndarray) -> Any:
+        """The scores `(n, classes)` of a batch `(n, *extent, channels)`."""
 
+    @abstractmethod
     def load(self, media: np.ndarray, baselines: np.ndarray) -> Callable[..., Any]:
         """Brings `media` `(*extent, channels)` and `baselines` `(k, *extent, channels)` to the device, once. Returns a
         function `(masks, fills=None)` to the copies that `run` takes: `masks` `(n, *extent)`, an array or CellMasks;
         `fills`: integers `(n,)`, which baseline hides in each, None: the first."""
-        ...
 
+    @abstractmethod
     def run(self, parts: Sequence[Any]) -> Any:
         """The scores `(n, classes)` of all copies in `parts`, in order, in one call of the model; each part is what a
         function of `load` returned."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def unwrap(answer: Any) -> np.ndarray:
     try:
         if answer is None or np.iscomplexobj(answer):  # NumPy would make NaN of one and drop half of the other
             raise TypeError("nothing at all" if answer is None else "complex numbers")
-        return np.asarray(answer, dtype=np.float64)
+        # A copy: the model may write its next answer where this one lies.
+        return np.array(np.asarray(answer), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ModelOutputError(
             f"the model returned {type(answer).__name__}, which is no array of scores ({error}); expected "
@@ -164,7 +169,7 @@ def find_output(scores: np.ndarray) -> Output:
 
 def load(model: Model, media: np.ndarray, baselines: np.ndarray) -> Callable[..., Any]:
     """A function from masks to masked copies, as `Device.load` says, for any model."""
-    if hasattr(model.scores, "load"):
+    if isinstance(model.scores, Device):
         return model.scores.load(media, baselines)
 
     def compose(masks: Any, fills: np.ndarray | None = None) -> np.ndarray:
@@ -175,7 +180,7 @@ def load(model: Model, media: np.ndarray, baselines: np.ndarray) -> Callable[...
 
 def run(model: Model, parts: Sequence[Any]) -> Any:
     """What the model answers to all copies in `parts`, as `Device.run` says, for any model."""
-    if hasattr(model.scores, "run"):
+    if isinstance(model.scores, Device):
         return model.scores.run(parts)
     return model.scores(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
@@ -216,7 +221,8 @@ class Asker:
         """Scores `(n, classes)` of the media seen through masks `(n, *extent)`, 1 = kept: an array, or what gives one
         for a slice. `fills`: integers `(n,)`, the baseline that hides in each; None: the first.
 
-        Raises ModelError with the number of the failing mask; `answered` on it holds the scores of those before.
+        Raises ModelError with the number of the failing mask. `answered` on it, and on whatever else is raised, an
+        interrupt too, holds the scores of those before.
         """
         from borex.batches import OutOfMemory
 
@@ -234,7 +240,7 @@ class Asker:
                     )
             except OutOfMemory:
                 continue
-            except ModelError as error:
+            except BaseException as error:
                 error.answered = np.concatenate(answers) if answers else None  # type: ignore[attr-defined]
                 raise
             answers.append(scores)

@@ -63,3 +63,7 @@ class MissingExtraError(BorexError, ImportError):
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(f"{what} needs the package {package!r}, which is not installed: pip install 'borex[{extra}]'")
+        self._given = what, package, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), self._given

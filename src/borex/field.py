@@ -79,7 +79,7 @@ class Field:
         self._h: np.ndarray | None = None
         if initial is not None:
             h = np.asarray(initial, dtype=np.float64).ravel()
-            if h.std() > 1e-12 * max(1.0, float(np.abs(h).max())):
+            if h.std() > 1e-12 * float(np.abs(h).max()):
                 self._h = (h - h.mean()) / h.std()
         self._asked = Observations.of(np.empty((0, *grid)))
         self._values = np.empty(0)
@@ -101,7 +101,7 @@ class Field:
     @property
     def flat(self) -> bool:
         """Whether every answer so far is the same, so that there is nothing to explain."""
-        return len(self) > 0 and bool(np.ptp(self._values) < 1e-9)
+        return len(self) > 0 and bool(np.ptp(self._values) <= self._least(self._values))
 
     # --- what the posterior says
 
@@ -225,7 +225,12 @@ class Field:
         """Mean and standard deviation of the first `n` answers; 1 where they do not differ."""
         values = self._values[:n] if n else np.zeros(1)
         unit = float(values.std())
-        return float(values.mean()), unit if unit > 1e-9 else 1.0
+        return float(values.mean()), unit if unit > self._least(values) else 1.0
+
+    @staticmethod
+    def _least(values: np.ndarray) -> float:
+        """What answers may differ by and are the same: in log-odds 1e-9, of smaller units as small a part of them."""
+        return 1e-9 * min(1.0, float(np.abs(values).max()))
 
     def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
         return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])

@@ -16,7 +16,7 @@ from borex.blackbox import Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
 from borex.layout import to_channels_last
-from borex.refine import Job, prepared
+from borex.refine import Job, prepared, told
 from borex.refiner import Refiner
 from borex.strategies import ROUND
 from borex.targets import Target, TargetLike
@@ -61,7 +61,8 @@ def refine_many(
 
     What is wrong with one input (a file that is no picture, a target that it has not, scores that are NaN, a function
     of yours that fails on it) becomes the `error` of its Refined and stops no other. Raises InputError at once for what
-    is wrong with all of them. An interrupt carries the unfinished Refiners by index as its `refiners`.
+    is wrong with all of them. An interrupt, or an error of the iterator's own, carries the unfinished Refiners by index
+    as its `refiners`.
     """
     from borex.heatmaps import NAMES as MADE
     from borex.models import as_model, embedded
@@ -69,7 +70,7 @@ def refine_many(
     # By the axes of the media; one model for all of them is under 0.
     boxes = {0: model} if model is not None else {axes: embedded(axes) for axes in (2, 3)}
     batches = {axes: Batches(as_model(box, output=output), batch_size) for axes, box in boxes.items()}
-    if isinstance(inputs, (str, os.PathLike, np.ndarray)) or not isinstance(inputs, Iterable):
+    if isinstance(inputs, (str, os.PathLike)) or hasattr(inputs, "shape") or not isinstance(inputs, Iterable):
         raise InputError(
             f"the inputs are one {type(inputs).__name__}; expected a list or an iterator of media. One input is "
             "explained by refine, the files of a folder are sorted(Path(folder).iterdir())"
@@ -77,10 +78,11 @@ def refine_many(
     for part in baseline if isinstance(baseline, tuple) else (baseline,):
         if isinstance(part, str) and part not in NAMES:
             raise InputError(f"baseline is {part!r}; expected one of {', '.join(map(repr, NAMES))}")
-    if not (initial is None or callable(initial) or initial in MADE):
+    if not (initial is None or callable(initial) or (isinstance(initial, str) and initial in MADE)):
+        given = initial if isinstance(initial, str) else type(initial).__name__
         raise InputError(
-            f"initial is {initial!r:.80}; expected None, one of {', '.join(map(repr, MADE))}, or a function from an "
-            "input to its heat map"
+            f"initial is {given!r}; expected None, one of {', '.join(map(repr, MADE))}, or a function from an input to "
+            "its heat map"
         )
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "baseline": baseline, "layout": layout,
@@ -99,7 +101,10 @@ def refine_many(
     if len(refused) == len(batches):
         raise refused[0]
 
+    is_held = isinstance(inputs, (list, tuple))  # an iterator may write its next input where the last one lies
+
     def job(media: Any) -> Job:
+        media = media if is_held else _copied(media)
         shared = batches[_axes(media, layout) if model is None else 0]
         start = _start(initial, media) if callable(initial) else initial
         return prepared(shared.model, media, start, batch_size=shared, **options)
@@ -114,6 +119,12 @@ def _axes(media: Any, layout: str) -> int:
 
         return 3 if is_clip(media) else 2
     return 3 if hasattr(media, "seconds") else to_channels_last(media, layout)[0].ndim - 1
+
+
+def _copied(media: Any) -> Any:
+    """Media of its own memory, where it is an array or a tensor."""
+    copy = getattr(media, "clone", None) or (media.copy if isinstance(media, np.ndarray) else None)
+    return media if copy is None else copy()
 
 
 def _start(initial: Callable[[Any], Any], media: Any) -> Any:
@@ -175,7 +186,7 @@ class _Live:
         self.masks, self.answers, self.n_answered = None, [], 0
         if n:
             fills = self.job.refiner.fills[:n]
-            self.job.refiner.tell(masks if n == len(masks) else masks[:n], np.concatenate(answers), fills)
+            told(self.job.refiner, masks if n == len(masks) else masks[:n], np.concatenate(answers), fills)
 
 
 def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -> Iterator[Refined]:
@@ -194,11 +205,18 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -
                     is_open = index >= 0
                     if is_open:
                         name = os.fspath(media) if isinstance(media, (str, os.PathLike)) else None
+                        failed: BorexError | None = None
                         try:
-                            live.append(_begun(index, name, job, media))
+                            live.append(_Live(index, name, job(media)))
+                            live[-1].job.begin(_Silent())
                         except BorexError as error:
+                            failed = error
+                        if failed is not None:
+                            if live and live[-1].index == index:
+                                failed.refiner = live.pop().job.refiner
                             bar.update()
-                            yield Refined(index, name, None, error)
+                            yield Refined(index, name, None, failed)
+                            failed = None
                 done = [one for one in live if one.error is not None or not one.next_masks()]
                 for one in done:
                     live.remove(one)
@@ -208,21 +226,13 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -
                     yield Refined(one.index, one.name, None if failure else one.job.result(), failure)
                 if live and not done:
                     _answer(live)
-        except KeyboardInterrupt as stop:
+        except GeneratorExit:  # nobody asks for more
+            raise
+        except BaseException as stop:  # an interrupt, or whatever the iterator of the inputs raises
             for one in live:
                 one.keep()
             stop.refiners = {one.index: one.job.refiner for one in live}  # type: ignore[attr-defined]
             raise
-
-
-def _begun(index: int, name: str | None, job: Callable[[Any], Job], media: Any) -> _Live:
-    one = _Live(index, name, job(media))
-    try:
-        one.job.begin(_Silent())
-    except BorexError as error:
-        error.refiner = one.job.refiner
-        raise
-    return one
 
 
 class _Silent:

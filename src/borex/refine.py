@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from borex.baselines import Baseline, baselines_of, change_of
 from borex.batches import Batches, BatchSize
 from borex.blackbox import Asker, Model, Output
-from borex.errors import BorexError, InputError
+from borex.errors import BorexError, InputError, TargetError
 from borex.explanation import Excerpt, Explanation
 from borex.layout import to_channels_last, to_extent
 from borex.refiner import Refiner
@@ -75,7 +76,7 @@ def refine(
             job.begin(bar)
             while len(masks := job.refiner.ask()):
                 fills = job.refiner.fills
-                job.refiner.tell(masks, _answers(job.refiner, job.asker, masks, bar, fills), fills)
+                told(job.refiner, masks, _answers(job.refiner, job.asker, masks, bar, fills), fills)
         except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
             error.refiner = job.refiner  # type: ignore[union-attr]
             raise
@@ -141,7 +142,8 @@ def prepared(
     working = np.ascontiguousarray(to_extent(shown, box.extent or extent))
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    hiding, turn = baselines_of(usual(method, working) if baseline is None else baseline, working, box.mean)
+    hides = usual(method, working) if baseline is None else _fitting(baseline, shown.shape, working.shape[:-1])
+    hiding, turn = baselines_of(hides, working, box.mean)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
@@ -166,16 +168,31 @@ def prepared(
 
 
 def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any, fills: np.ndarray | None = None) -> np.ndarray:
-    """The scores under masks; where the model fails, the refiner is told what was answered before."""
+    """The scores under masks; where that fails or is interrupted, the refiner is told what was answered before."""
     try:
         scores = asker(masks, fills)
-    except BorexError as error:
+    except BaseException as error:
         answered = getattr(error, "answered", None)
         if answered is not None:
-            refiner.tell(masks[: len(answered)], answered, None if fills is None else fills[: len(answered)])
+            told(refiner, masks[: len(answered)], answered, None if fills is None else fills[: len(answered)])
         raise
     bar.update(len(masks))
     return scores
+
+
+def told(refiner: Refiner, masks: Any, scores: np.ndarray, fills: np.ndarray | None) -> None:
+    """Tells the refiner; where the target cannot be had of an answer, those before it, and raises that error."""
+    try:
+        refiner.tell(masks, scores, fills)
+    except TargetError:
+        usable = 0
+        with suppress(TargetError):
+            while refiner.target is not None:
+                refiner.target.value(scores[usable : usable + 1], refiner.output)
+                usable += 1
+        if usable:
+            refiner.tell(masks[:usable], scores[:usable], None if fills is None else fills[:usable])
+        raise
 
 
 def _from_answers(make: Any, refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any) -> Refiner:
@@ -220,6 +237,14 @@ def _read(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.n
         media, excerpt = read_media(media, extent)
         return media, excerpt
     return to_channels_last(media, layout)[0], None
+
+
+def _fitting(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]) -> Baseline:
+    """A baseline, or each of a tuple, at the extent that the model takes, where it is an array of the media's shape."""
+    if isinstance(baseline, tuple):
+        return tuple(_fitting(part, shape, extent) for part in baseline)
+    is_media = isinstance(baseline, np.ndarray) and baseline.shape == shape and baseline.dtype.kind in "biuf"
+    return to_extent(baseline.astype(np.float32), extent) if is_media and shape[:-1] != extent else baseline  # type: ignore[union-attr]
 
 
 def _bar(progress: bool, total: int) -> Any:

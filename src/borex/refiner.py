@@ -20,6 +20,8 @@ from borex.strategies import FieldStrategy, PaperStrategy, Strategy
 from borex.targets import Target, TargetLike, check_target, find_target
 from borex.threads import one_thread
 
+ROOM = 1024  # rows of scores that are made room for at first
+
 
 class Refiner:
     """Refines one heat map: asks for masks, is told scores, gives the explanation. The only object that changes.
@@ -164,7 +166,7 @@ class Refiner:
         try:
             masks = masks if hasattr(masks, "shape") else np.asarray(masks, dtype=np.float32)
             scores = np.asarray(scores, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:  # the last of a tensor that has a gradient
             raise InputError(
                 f"told {type(masks).__name__} and {type(scores).__name__} that make no arrays of numbers ({error}); "
                 "expected masks (n, *extent) and scores (n, classes)"
@@ -213,7 +215,9 @@ class Refiner:
     def _keep(self, scores: np.ndarray) -> None:
         first, end = self.evals, self.evals + len(scores)
         if self.scores.base is not self._room or len(self._room) < end:
-            self._room = np.empty((max(end, self.settings.max_evals), scores.shape[1]))
+            # The whole budget at once where that is little; more is made when it is needed.
+            rows = max(end, min(self.settings.max_evals, max(ROOM, 2 * len(self._room))))
+            self._room = np.empty((rows, scores.shape[1]))
             self._room[:first] = self.scores.reshape(first, scores.shape[1])
         self._room[first:end] = scores
         self.scores = self._room[:end]

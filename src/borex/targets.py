@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from borex.blackbox import Output, probabilities
-from borex.errors import TargetError
+from borex.errors import InputError, TargetError
 
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
 CLIP = 1e-4
@@ -47,10 +47,16 @@ class Target:
                     f"the target function failed for scores of shape {scores.shape}: {type(error).__name__}: {error}; "
                     f"expected values of shape ({len(scores)},). Index the classes on axis 1: lambda s: s[:, 7]"
                 ) from error
-            if value.shape != (len(scores),) or not np.isfinite(value).all():
+            if value.shape != (len(scores),):
                 raise TargetError(
-                    f"the target function returned shape {value.shape} for scores {scores.shape}; expected finite "
-                    f"values of shape ({len(scores)},)"
+                    f"the target function returned shape {value.shape} for scores {scores.shape}; expected values of "
+                    f"shape ({len(scores)},)"
+                )
+            if not np.isfinite(value).all():
+                bad = int(np.argmin(np.isfinite(value)))
+                raise TargetError(
+                    f"the target function returned {value[bad]} for the scores {scores[bad][:6]}; expected a finite "
+                    "value for every row of scores"
                 )
             return value
         p = self._probabilities(scores, output)
@@ -73,6 +79,8 @@ class Target:
             raw = [k if k < scores.shape[1] else 0 for k in classes]  # of a model with one output, that one
             if ((p <= CLIP) | (p >= 1 - CLIP)).all() and np.ptp(scores[:, raw], axis=0).max() > 0:
                 asked = " - ".join(f"scores[:, {k}]" for k in raw)
+                if scores.shape[1] == 1:  # which speaks for the second of two classes
+                    asked = "scores[:, 0]" if self.index == 1 else "-scores[:, 0]"
                 return (
                     "whatever is hidden, the model is sure to 1 in 10,000 and log-odds are told no further apart; to "
                     f"explain its raw score, take target=lambda scores: {asked}"
@@ -129,6 +137,11 @@ def find_target(
         found.value(scores, output)
         return found
     p = probabilities(scores, output)
+    if labels is not None and len(labels) != p.shape[1]:
+        raise InputError(
+            f"labels names {len(labels)} classes, such as {labels[0]!r}, but the model has {p.shape[1]}; expected one "
+            "name for each, in the order of its scores"
+        )
     check_target(target, labels, p.shape[1])
     if isinstance(target, (tuple, list)):
         a, b = (_index(t, p.shape[1], labels) for t in target)

@@ -273,3 +273,20 @@ def test_by_name_of_a_black_box_costs_nothing() -> None:
     with pytest.raises(InputError, match=r'Grad-CAM looks inside .*"rise", "lime" and "shap" make a map'):
         borex.refine(lambda batch: asked.append(1), photo(), "gradcam")
     assert not asked
+
+
+def test_a_single_output_between_0_and_1_is_explained_as_refine_does() -> None:
+    class Sigmoid(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 3)
+            torch.nn.init.constant_(self.conv.weight, 0.01)
+
+        def forward(self, x: Any) -> Any:
+            return torch.sigmoid(torch.relu(self.conv(x)).mean(dim=(1, 2, 3))[:, None] - 2)
+
+    net, image = Sigmoid(), photo((20, 24))
+    assert 0 < float(net(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).detach()) < 0.5
+    assert borex.refine(net, image, max_evals=20, layout="HWC").target.index == 0
+    assert np.array_equal(gradcam(net, image, layout="HWC"), gradcam(net, image, 0, layout="HWC"))
+    assert not np.array_equal(gradcam(net, image, layout="HWC"), gradcam(net, image, 1, layout="HWC"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import borex
+from borex.blackbox import Model
 from borex.errors import InputError
+from borex.heatmaps import shap
 from borex.heatmaps.rise import RiseMasks, rise
 
 EXTENTS = [(20, 31), (4, 18, 25), (1, 40), (5, 3), (2, 2)]
@@ -95,3 +100,36 @@ def test_debiased_it_is_zero_where_nothing_matters_and_the_scoring_of_xaitk() ->
 def test_what_cannot_be_used(options: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         rise(lambda batch: batch[:, 0, 0, :2], np.ones((5, 6, 3)), 0, **options)  # type: ignore[arg-type]
+
+
+def test_what_the_scores_are_is_found_once_for_all_answers() -> None:
+    media = np.full((12, 12, 1), 200, np.uint8)
+
+    def logit(batch: np.ndarray) -> np.ndarray:  # its whole input says that it is no probability, most masks do not
+        return 1.1 * (batch / 200).mean(axis=(1, 2, 3))[:, None]
+
+    options: dict[str, Any] = {"n": 100, "baseline": 0, "layout": "HWC"}
+    expected = rise(logit, media, 1, output="logits", **options)
+    assert np.array_equal(rise(logit, media, 1, **options).heat_map, expected.heat_map)
+    found, same = (shap(logit, media, 1, output=output, **options).heat_map for output in ("auto", "logits"))
+    assert np.array_equal(found, same)
+
+
+def test_a_clip_is_brought_to_the_models_frames_as_refine_does() -> None:
+    clip = np.tile(np.array([0, 200], np.uint8)[:, None, None, None], (4, 8, 8, 1))
+    seen: list[np.ndarray] = []
+
+    def scores(batch: np.ndarray) -> np.ndarray:
+        seen.extend(batch)
+        return np.tile([0.3, 0.7], (len(batch), 1))
+
+    rise(Model(scores, extent=(4, 8, 8)), clip, n=4, layout="THWC")
+    assert set(np.unique(seen[0])) <= {0, 200}
+    borex.refine(Model(scores, extent=(4, 8, 8)), clip, layout="THWC", max_evals=20)
+    assert np.array_equal(seen[0], seen[4])
+
+
+def test_the_embedded_model_is_that_of_the_media() -> None:
+    pytest.importorskip("onnxruntime")
+    clip = np.random.default_rng(0).integers(0, 256, (16, 112, 112, 3), dtype=np.uint8)
+    assert rise(None, clip, n=4, baseline=None).heat_map.shape == (16, 112, 112)

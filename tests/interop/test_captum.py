@@ -101,3 +101,23 @@ def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match=r"needs the package 'captum', .*borex\[heatmaps\]"):
         importlib.import_module("borex.interop.captum")
+
+
+def test_further_arguments_that_are_no_rows_are_passed_on_as_they_are() -> None:
+    shapes = []
+
+    def forward(x: Any, weights: Any, row: Any) -> Any:
+        shapes.append((tuple(weights.shape), len(row) == len(x)))
+        return Linear()(x)
+
+    arguments = (torch.ones(5), torch.ones(2, 1))
+    Refined(forward, max_evals=20, output="logits").attribute(inputs(), 0, 0, arguments)
+    assert {*shapes} == {((5,), True)}
+
+
+def test_a_single_output_is_explained_itself_whatever_its_sign() -> None:
+    def forward(x: Any) -> Any:
+        return (x[:, 0] * WEIGHTS).flatten(1).sum(1) - 20
+
+    found, same = (Refined(forward, **OPTIONS).attribute(inputs(1), 0, target) for target in (None, 1))
+    assert torch.equal(found, same)

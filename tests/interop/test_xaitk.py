@@ -116,3 +116,20 @@ def test_without_xaitk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "xaitk_saliency", None)
     with pytest.raises(MissingExtraError, match=r"needs the package 'xaitk-saliency', .*borex\[interop\]"):
         importlib.import_module("borex.interop.xaitk")
+
+
+def test_a_first_label_that_is_never_likely_stops_nothing() -> None:
+    class Rare(Sees):
+        asked = 0
+
+        def get_labels(self) -> Any:
+            return ["unicorn", *self.labels]
+
+        def classify_images(self, images: Iterable[np.ndarray]) -> Iterator[dict[Any, float]]:
+            for found in super().classify_images(images):
+                Rare.asked += 1
+                yield {**found, "unicorn": 1e-6}
+
+    found = RefinedSaliency(max_evals=100, baseline=0)(np.full((*EXTENT, 3), 200, np.uint8), Rare())
+    assert Rare.asked == 100
+    assert found[2][INSIDE].mean() > found[2][~INSIDE].mean() + 0.3

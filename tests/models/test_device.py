@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from borex.baselines import box_blur
-from borex.blackbox import Asker, Model, checked_scores, load, run
+from borex.blackbox import Asker, Device, Model, checked_scores, load, run
 from borex.errors import InputError, ModelError
 from borex.masks import CellMasks, masked
 from borex.models import onnx
@@ -175,7 +175,7 @@ def test_media_that_the_model_refuses_is_an_error_before_it_is_asked(tmp_path: P
 
 
 def test_a_device_that_fails_on_the_media_is_the_models_failure() -> None:
-    class Broken:
+    class Broken(Device):
         def __call__(self, batch: np.ndarray) -> np.ndarray:
             return np.ones((len(batch), 2))
 

@@ -135,3 +135,20 @@ def test_sizes_come_in_every_form(size: Any, expected: Any) -> None:
 def test_what_is_no_preset() -> None:
     with pytest.raises(InputError, match=r"is Compose; .* or a processor with \.image_mean and \.image_std, such as"):
         preset_of(type("Compose", (), {})())
+
+
+@pytest.mark.parametrize("options", [{}, {"include_top": False}, {"rescale_offset": True}, {"do_normalize": False}])
+def test_efficientnets_processor_divides_once_more(options: dict[str, Any]) -> None:
+    transformers = pytest.importorskip("transformers")
+    processor = transformers.EfficientNetImageProcessor(do_resize=False, **options)
+    image = CLIP[0]
+    expected = processor(image, return_tensors="np")["pixel_values"]
+    net = Probe()
+    wrap(net, preprocess=processor, extent=(H, W)).scores(image[None])
+    np.testing.assert_allclose(net.fed.numpy(), expected, atol=1e-4)
+
+
+def test_a_processor_that_swaps_colours_is_refused() -> None:
+    processor = SimpleNamespace(image_mean=[0.5] * 3, image_std=[0.5] * 3, do_flip_channel_order=True)
+    with pytest.raises(InputError, match=r"turns RGB into BGR .*lambda x: module\(x\.flip\(1\)\)"):
+        preset_of(processor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -191,3 +192,18 @@ def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(InputError, match="one text a class"):
         wrap(Tiny(), labels=4)
     assert "torch" in sys.modules
+
+
+def test_labels_by_index() -> None:
+    assert wrap(torch.nn.Flatten(), labels={"1": "dog", "0": "cat"}).labels == ["cat", "dog"]
+    assert wrap(torch.nn.Flatten(), labels={0: "cat", 1: "dog"}).labels == ["cat", "dog"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", ["exported", "frozen"])
+def test_what_has_no_training_flag_is_asked_all_the_same(how: str) -> None:
+    net, x = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten()).eval(), torch.zeros(2, 3, 5, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TorchScript is on its way out; files of it are about
+        made = torch.export.export(net, (x,)).module() if how == "exported" else torch.jit.freeze(torch.jit.script(net))
+    batch = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), dtype=np.uint8)
+    np.testing.assert_allclose(wrap(made).scores(batch), wrap(net).scores(batch), rtol=1e-5)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from borex.baselines import Baseline, baseline_of
-from borex.blackbox import Asker, Output
+from borex.blackbox import Asker, Output, find_output
 from borex.errors import InputError
-from borex.layout import resize, resize_media, to_channels_last
+from borex.layout import resize, to_channels_last, to_extent
 from borex.settings import is_whole
 from borex.targets import Target, TargetLike, find_target
 
@@ -63,22 +63,25 @@ def alone(
 ) -> Asked:
     """The map that `make` makes of a question, outside of `refine`: `n` inputs of the model, the two ends included."""
     from borex.heatmaps.whitebox import read
-    from borex.models import as_model
+    from borex.models import as_model, embedded
 
     if not is_whole(n, 4):
         raise InputError(f"n is {n!r}; expected a whole number of model inputs, at least 4")
     if not is_whole(seed, 0):
         raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
-    box = as_model(model, output=output)
     shown, _ = to_channels_last(read(media), layout)
-    working = resize_media(shown, box.extent or shown.shape[:-1])
-    ask = Asker(box, working, baseline_of(baseline, working, box.mean), batch_size)
+    box = as_model(embedded(shown.ndim - 1) if model is None else model, output=output)
+    working = to_extent(shown, box.extent or shown.shape[:-1])
+    hiding = baseline_of("mean" if baseline is None else baseline, working, box.mean)
+    ask = Asker(box, working, hiding, batch_size)
     ends = ends_of(working.shape[:-1])
     first = ask(ends)
-    found = find_target(target, first[:1], box.labels, box.output)
+    by_function = callable(target) or (isinstance(target, Target) and target.function is not None)
+    known = find_output(first) if box.output == "auto" and not by_function else box.output  # once, for all answers
+    found = find_target(target, first[:1], box.labels, known)
 
     def value(scores: np.ndarray) -> np.ndarray:
-        return found.value(scores, box.output)
+        return found.value(scores, known)
 
     heat_map, masks, scores = make(Question(working, ask, value, first, int(n) - 2, int(seed)))
     return Asked(resize(heat_map, shown.shape[:-1]), masks, scores, found)

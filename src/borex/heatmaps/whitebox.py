@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Model, unwrap
+from borex.blackbox import Model, find_output, unwrap
 from borex.errors import InputError, MissingExtraError, ModelError
-from borex.layout import fits, resize_media, to_channels_last
+from borex.layout import fits, to_channels_last, to_extent
 from borex.models import as_model
 from borex.targets import Target, TargetLike, find_target
 
@@ -75,7 +75,7 @@ def opened(name: str, model: Any, media: Any, target: TargetLike | Target, layou
         layout = fitting[0] if len(fitting) == 1 else layout
     shown, _ = to_channels_last(media, layout)
     extent = shown.shape[:-1]
-    working = resize_media(shown, box.extent or extent)
+    working = to_extent(shown, box.extent or extent)
     module = getattr(box.white_box.module, "_orig_mod", box.white_box.module)  # what torch.compile was given
     with untouched(module):
         x = box.white_box.feed(working[None])
@@ -103,7 +103,10 @@ def _target(box: Model, module: Any, x: Any, target: TargetLike | Target) -> Tar
             f"the module returned shape {scores.shape}, or NaN or Inf; expected finite scores (1, classes)"
         )
     # The class alone is needed, and the largest logit is the largest probability: what cannot be told is no question.
-    output = "logits" if box.output == "auto" else box.output
+    # A single output is the exception: .3 as a probability is for the first of two classes, as a logit for the second.
+    output = box.output
+    if output == "auto":
+        output = find_output(scores) if scores.shape[1] == 1 else "logits"
     return find_target(target, scores, box.labels, output)
 
 

@@ -38,9 +38,9 @@ class Refined(Attribution):  # type: ignore[misc]
 
         `inputs`: a tensor `(n, C, H, W)` or `(n, C, T, H, W)`, or a tuple of one. `baselines`: what hidden values
         become: a number, a tensor that broadcasts to an input or one for each; None: a blur. `target`: a class, or one
-        an input (list or tensor); None: the top class of each. `additional_forward_args`: passed on; tensors of `n`
-        rows go with their input. `initial`: the map to refine, as in `borex.refine`, or a tensor
-        `(n, C, *extent)`, one for each, such as another attribution of Captum.
+        an input (list or tensor); None: the top class of each, or a single output itself. `additional_forward_args`:
+        passed on; tensors of `n` rows go with their input. `initial`: the map to refine, as in `borex.refine`, or a
+        tensor `(n, C, *extent)`, one for each, such as another attribution of Captum.
         """
         tensor = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
         if not isinstance(tensor, torch.Tensor) or tensor.ndim not in (4, 5):
@@ -50,7 +50,7 @@ class Refined(Attribution):  # type: ignore[misc]
         for at in range(len(tensor)):
             one = tensor[at : at + 1]
             explanation = refine(
-                self._black_box(one, _rows(additional_forward_args, at, len(tensor))),
+                self._black_box(one, *_rows(additional_forward_args, at, len(tensor))),
                 one,
                 _own(initial, at, len(tensor)),
                 target=_target(target, at, len(tensor)),
@@ -58,14 +58,17 @@ class Refined(Attribution):  # type: ignore[misc]
                 layout="NCHW" if tensor.ndim == 4 else "NCTHW",
                 **self.options,
             )
+            if target is None and explanation.record.scores.shape[1] == 1:
+                explanation = explanation.for_target(1)  # which a single output speaks for, whatever its sign
             maps.append(torch.from_numpy(explanation.saliency / one.shape[1]))
         attributions = torch.stack(maps)[:, None].to(tensor).expand_as(tensor).clone()
         return (attributions,) if isinstance(inputs, tuple) else attributions
 
-    def _black_box(self, one: Any, arguments: tuple[Any, ...]) -> Any:
+    def _black_box(self, one: Any, arguments: list[Any], are_rows: list[bool]) -> Any:
         def scores(batch: np.ndarray) -> Any:
             x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(batch, -1, 1))).to(one)
-            given = (a.expand(len(x), *a.shape[1:]) if isinstance(a, torch.Tensor) and a.ndim else a for a in arguments)
+            pairs = zip(arguments, are_rows, strict=True)
+            given = (a.expand(len(x), *a.shape[1:]) if is_row else a for a, is_row in pairs)
             with torch.no_grad():
                 answer = self.forward_func(x, *given)
             return answer[:, None] if isinstance(answer, torch.Tensor) and answer.ndim == 1 else answer
@@ -73,10 +76,11 @@ class Refined(Attribution):  # type: ignore[misc]
         return scores
 
 
-def _rows(arguments: Any, at: int, n: int) -> tuple[Any, ...]:
-    """The further arguments of one input: of a tensor of `n` rows its own."""
+def _rows(arguments: Any, at: int, n: int) -> tuple[list[Any], list[bool]]:
+    """The further arguments of one input, of a tensor of `n` rows its own; and which of them are such rows."""
     every = () if arguments is None else arguments if isinstance(arguments, tuple) else (arguments,)
-    return tuple(a[at : at + 1] if isinstance(a, torch.Tensor) and a.ndim and len(a) == n else a for a in every)
+    are_rows = [isinstance(a, torch.Tensor) and a.ndim > 0 and len(a) == n for a in every]
+    return [a[at : at + 1] if is_row else a for a, is_row in zip(every, are_rows, strict=True)], are_rows
 
 
 def _own(initial: Any, at: int, n: int) -> Any:

@@ -42,11 +42,11 @@ class RefinedSaliency(GenerateImageClassifierBlackboxSaliency):  # type: ignore[
         first = refine(
             Model(scores, labels=list(map(str, labels)), output="probabilities"),
             ref_image,
-            target=0,
             layout="HWC" if ref_image.ndim == 3 else "HW",
             **self._options,  # type: ignore[arg-type]
         )
-        maps = [first, *(first.for_target(index) for index in range(1, len(labels)))]
+        # Of the top class: where the first of many labels is as good as impossible, nothing would move it.
+        maps = [first.for_target(index) for index in range(len(labels))]
         return np.stack([_scaled(explanation.saliency) for explanation in maps])
 
     def get_config(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Model, Output
+from borex.blackbox import Device, Model, Output
 from borex.errors import FileError, InputError, LayoutError, MissingExtraError
 from borex.layout import CHANNELS
 from borex.masks import masked, ones_where_kept
@@ -108,7 +108,7 @@ def wrap(
     )
 
 
-class Scores:
+class Scores(Device):
     """The scores of an ONNX graph; a `borex.blackbox.Device`, which composes copies in the graph's own layout and dtype
     of media that was preprocessed once."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from borex.blackbox import OUTPUTS
+from borex.blackbox import OUTPUTS, class_names
 from borex.errors import InputError, LayoutError
 
 # How a model may take a batch. N inputs, C channels, T frames, H rows, W columns. Ours is NHWC or NTHWC.
@@ -147,9 +147,11 @@ def checked_output(output: str) -> None:
 
 
 def checked_labels(labels: Any, classes: int | None = None) -> list[str] | None:
-    """`labels` as a list of texts, as many as there are classes where that is known; raises InputError otherwise."""
+    """`labels`, a sequence or a dict by index, as a list of texts, as many as there are classes where that is known;
+    raises InputError otherwise."""
     if labels is None:
         return None
+    labels = class_names(labels) if isinstance(labels, Mapping) else labels
     if isinstance(labels, str) or not hasattr(labels, "__len__") or not all(isinstance(one, str) for one in labels):
         raise InputError(f"labels is {labels!r:.80}; expected one text a class, in order")
     if classes is not None and len(labels) != classes:

@@ -51,12 +51,21 @@ def preset_of(preprocess: Any) -> Preset:
 
 
 def _of_processor(processor: Any) -> Preset:
+    if getattr(processor, "do_flip_channel_order", False):
+        raise InputError(
+            f"{type(processor).__name__} turns RGB into BGR (do_flip_channel_order), which a preset cannot say; wrap a "
+            "function in place of the module, lambda x: module(x.flip(1)), and set the processor's flag to False"
+        )
     factor = float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1.0
     # ViViT's takes 1 from what it has rescaled to [0, 2], and then mean and std.
-    offset = 1.0 if getattr(processor, "offset", False) and getattr(processor, "do_rescale", True) else 0.0
+    taken = getattr(processor, "offset", False) or getattr(processor, "rescale_offset", False)
+    offset = 1.0 if taken and getattr(processor, "do_rescale", True) else 0.0
     mean, std = np.asarray(0.0), np.asarray(1.0)
     if getattr(processor, "do_normalize", True):
         mean, std = np.asarray(processor.image_mean, float), np.asarray(processor.image_std, float)
+    if getattr(processor, "include_top", False):  # EfficientNet's: divided by std once more
+        own = np.asarray(processor.image_std, float)
+        std = std * own
     size = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
     # 255 is what an adapter takes for granted, and then it checks the media's range.
     scale = None if abs(1 / factor - 255) < 1e-6 else 1 / factor

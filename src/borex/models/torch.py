@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Model, Output, unwrap
+from borex.blackbox import Device, Model, Output, unwrap
 from borex.errors import InputError, LayoutError, MissingExtraError
 from borex.masks import cell_of_pixel, masked
 from borex.models.preprocessing import (
@@ -82,7 +82,8 @@ def wrap(
     (autocast); None: as torch is set. What it changes in torch is changed back after every call.
 
     While it is asked, the module is in eval mode and torch in inference mode; the training flag of each submodule is
-    then what it was, whatever fails. Parameters, `requires_grad` and hooks are left alone.
+    then what it was, whatever fails. Parameters, `requires_grad` and hooks are left alone. Several threads may ask a
+    module that is in eval mode before.
 
     Raises InputError where an argument cannot be used; LayoutError where the layout is unknown.
     """
@@ -135,7 +136,7 @@ def wrap(
     )
 
 
-class Scores:
+class Scores(Device):
     """The scores of a module; a `borex.blackbox.Device`, which composes copies on the module's device, of media that
     was brought there and preprocessed once: only cells (or pixels) that are kept, as bool, cross to it in a round."""
 
@@ -202,9 +203,12 @@ def _precise(precision: str | None, device: str) -> Iterator[None]:
 @contextmanager
 def _asked(module: Any) -> Iterator[None]:
     """Eval mode and inference mode; afterwards every submodule's training flag is what it was."""
-    modes = [(part, part.training) for part in module.modules()]
+    # What is frozen or exported has no flag, or cannot be told; what is in eval mode already is left alone.
+    modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
     try:
-        module.eval()
+        if any(training for _, training in modes):
+            with suppress(NotImplementedError):
+                module.eval()
         with torch.inference_mode():
             yield
     finally:
