@@ -199,7 +199,7 @@ class Explanation:
         if self.profile_std is None:
             return []
         at, n = self.shown_frames(), len(self.saliency)
-        which = f"{len(at)} of {n} frames" if len(at) < n else f"all {n} frames"
+        which = f"{len(at)} of {n} frames" if len(at) < n else f"all {n} frames" if n > 1 else "the one frame"
         which += f", as {len(at)}" if len(at) > n else ""
         if self.excerpt is None:
             return [f"the model was shown {which}"]

@@ -153,6 +153,13 @@ def to_extent(media: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
     return resize_media(media, extent)
 
 
+def is_alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two extents have as many frames and, whatever their sizes in space, the same shape, within 2 %."""
+    if len(one) != len(other) or one[:-2] != other[:-2]:
+        return False
+    return abs(float(np.log(one[-2] * other[-1]) - np.log(one[-1] * other[-2]))) < 0.02
+
+
 def middles(size: int, n: int) -> np.ndarray:
     """The places, of `size`, in the middles of `n` equal parts of an axis; several times the same where n > size."""
     return np.minimum(((np.arange(n) + 0.5) * size / n).astype(int), size - 1)

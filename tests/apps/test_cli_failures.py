@@ -61,7 +61,7 @@ def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
         (["score", "photo.png", "nan.npy"], "NaN or Inf in 1 of 6 places"),
         (["score", "photo.png", "flat.npy", "--steps", "0"], "steps is 0"),
         (["score", "photo.png", "array.npz"], "array.npz is no .npz archive, whatever its name says"),
-        (["score", "photo.png", "flat.npy", "--mask", "flat.npy"], "the object mask has shape (2, 3)"),
+        (["score", "photo.png", "flat.npy", "--mask", "square.npy"], "the object mask has shape (3, 3)"),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
 )
@@ -71,6 +71,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     (folder / "text.png").write_text("no picture", encoding="utf-8")
     np.save("nan.npy", np.array([[0, 1, 2], [0, np.nan, 1]]))
     np.save("flat.npy", np.ones((2, 3)))
+    np.save("square.npy", np.eye(3))
     shutil.copy("flat.npy", "array.npz")
     assert said in failure(capsys, 2, *arguments)
 

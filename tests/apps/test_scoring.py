@@ -60,8 +60,10 @@ def test_a_perfect_map_beats_its_opposite_and_a_pair_is_a_difference() -> None:
     assert good.localisation.average_precision == 1
     _, pair = scoring.score_media(bright, photo, truth, (1, 0), baseline="black", steps=20)
     np.testing.assert_allclose(pair.deletion.scores, 2 * good.deletion.scores - 1)
-    with pytest.raises(InputError, match=r"the object mask has shape \(5, 6\), the media \(10, 12\)"):
-        scoring.score_media(bright, photo, truth, 1, truth[::2, ::2])
+    _, half = scoring.score_media(bright, photo, truth, 1, np.repeat(np.repeat(truth, 2, 0), 2, 1), steps=20)
+    assert half.localisation == good.localisation  # a mask of another size and the same shape
+    with pytest.raises(InputError, match=r"the object mask has shape \(5, 12\), the media \(10, 12\)"):
+        scoring.score_media(bright, photo, truth, 1, truth[::2])
 
 
 def test_scoring_tells_a_failing_model_from_a_bad_input() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,24 @@ from borex.evaluation.benchmark.table import LOW_IS_GOOD
 SHOWN = ("insertion_blur_minus_deletion", "insertion_blur", "insertion_baseline", "deletion", "average_precision")
 
 
-def benchmark(path: Path, data: Path | None, out: Path, processes: int, retry: bool, as_json: bool) -> None:
-    """Runs the benchmark in a TOML file and prints the means; raises as `borex.evaluation.benchmark.run` does."""
+def benchmark(path: Path, data: Path | None, out: Path, processes: int, retry: bool, as_json: bool) -> int:
+    """Runs the benchmark in a TOML file and prints the means. Returns 0, or 1 where rows failed; raises as
+    `borex.evaluation.benchmark.run` does."""
     config = read_config(path, data)
     check_extra()
     rows = run(config, out, processes=processes, retry=retry, progress=sys.stderr.isatty())
     found = means(rows)
-    command = f"borex benchmark {path.name}" + (f" --processes {processes}" if processes > 1 else "")
+    typed = ["borex", "benchmark", str(path), *(["--data", str(data)] if data else []), "--out", str(out)]
+    command = shlex.join(typed + (["--processes", str(processes)] if processes > 1 else []))
+    code = int(any(row.status == "failed" for row in rows))
     page = write_report(config, rows, out, out / "report.html", command)
     files = {"table": str(out / "table.csv"), "report": str(page)}
     if as_json:
         print(json.dumps(document(config, rows, found, files), indent=2, ensure_ascii=False, allow_nan=False))
-        return
+        return code
     print(text(rows, found))
     print(f"wrote {', '.join(files.values())}")
+    return code
 
 
 def document(config: Config, rows: list[Row], found: list[Mean], files: dict[str, str]) -> dict[str, Any]:

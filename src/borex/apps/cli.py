@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:  # the one answer that needs no typer
         print(f"borex {__version__}")
         return 0
+    for stream in (sys.stdout, sys.stderr):  # the names of files need not be UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(arguments or ["--help"])
         sys.stdout.flush()

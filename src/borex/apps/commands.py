@@ -17,9 +17,10 @@ from borex.apps.inputs import (
     explained_by,
     initial_map,
     opened,
+    said_on_stderr,
     wanted_target,
 )
-from borex.apps.outputs import check_writable, facts, name_of, print_json, target_facts, write
+from borex.apps.outputs import check_apart, check_writable, facts, name_of, print_json, target_facts, write
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
@@ -126,6 +127,7 @@ def refine_command(
     box, given = opened(model, media, Part(start, end, frames, stride))
     begin = initial_map(initial)
     check_writable(out)
+    check_apart(media, initial, out)
     explanation = refine(
         box,
         given,
@@ -167,10 +169,11 @@ def refine_each_command(
     """
     from borex.apps.each import refine_each
 
-    code = refine_each(
-        folder, out, model, target=wanted_target(target, against), max_evals=max_evals, batch_size=batch_size,
-        seed=seed, progress=sys.stderr.isatty(),
-    )  # fmt: skip
+    with said_on_stderr():
+        code = refine_each(
+            folder, out, model, target=wanted_target(target, against), max_evals=max_evals, batch_size=batch_size,
+            seed=seed, progress=sys.stderr.isatty(),
+        )  # fmt: skip
     raise typer.Exit(code)
 
 
@@ -197,11 +200,13 @@ def score_command(
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="Where the object is, of the media's size: a picture, white on black, or an .npz or folder of them "
-            "for a clip. Adds the localisation scores."
+            help="Where the object is, a picture of the media's shape, white on black; for a clip an .npz of the "
+            "frames that are read, or a folder or video like the clip. Adds the localisation scores."
         ),
     ] = None,
-    baseline: Annotated[str, typer.Option(help="What deletion leaves: as in refine.")] = "mean",
+    baseline: Annotated[
+        str, typer.Option(help="What deletion leaves, and insertion starts from: one of those of refine.")
+    ] = "mean",
     steps: Annotated[int, typer.Option(help="Points on each curve.")] = 224,
     batch_size: BatchSize = 32,
     start: Start = None,
@@ -218,12 +223,14 @@ def score_command(
     """
     from borex.apps.scoring import read_mask, score_media
 
+    part = Part(start, end, frames, stride)
+
     saliency = read_map(heat_map)
     wanted = wanted_target(target, against)
     if wanted is None:
         wanted = explained_by(heat_map)
-    object_mask = None if mask is None else read_mask(mask)
-    box, given = opened(model, media, Part(start, end, frames, stride))
+    box, given = opened(model, media, part)
+    object_mask = None if mask is None else read_mask(mask, part, box.extent)
     shown, excerpt = read_media(given)
     check_same_frames(heat_map, excerpt)
     found, scores = score_media(box, shown, saliency, wanted, object_mask, baseline_value(baseline), steps, batch_size)
@@ -259,4 +266,5 @@ def benchmark_command(
     """
     from borex.apps.benchmarking import benchmark
 
-    benchmark(config, data, OUT / config.stem if out is None else out, processes, retry, as_json)
+    code = benchmark(config, data, OUT / config.stem if out is None else out, processes, retry, as_json)
+    raise typer.Exit(code)

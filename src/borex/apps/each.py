@@ -6,6 +6,7 @@ import csv
 import sys
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from borex import refine_many
 from borex.apps.outputs import check_writable, write
@@ -40,7 +41,9 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
         print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already{said}", file=sys.stderr)
     code = 0
     is_new = not (out / SUMMARY).exists()
-    with (out / SUMMARY).open("a", newline="", encoding="utf-8") as file:
+    _check_summary(out / SUMMARY)
+    # A file's name need not be UTF-8.
+    with (out / SUMMARY).open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
         if is_new:
             table.writerow(COLUMNS)
@@ -79,8 +82,22 @@ def media_in(folder: Path) -> list[Path]:
     return found
 
 
+def _check_summary(path: Path) -> None:
+    """Raises FileError for a summary.csv that is not ours: lines of ours would spoil it."""
+    if path.exists():
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            header = next(csv.reader(file), [])
+        if header != list(COLUMNS):
+            raise FileError(
+                f"{path} has the columns {', '.join(header)[:80] or 'none'}, so borex did not write it; choose another "
+                "folder with --out"
+            )
+
+
 def _settings(model: Any, options: dict[str, Any]) -> str:
     """What decides the results, as it was typed."""
+    if model is not None and Path(model).is_file():
+        model = f"{model} (crc32 {crc32(Path(model).read_bytes()):08x})"
     said = {"model": model, **{name: options.get(name) for name in ("target", "max_evals", "seed")}}
     return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
 
@@ -90,7 +107,7 @@ def _unknown(out: Path, stems: set[str], settings: str) -> int:
     FileError where it says other ones of any."""
     made: dict[str, str] = {}
     if (out / SUMMARY).exists():
-        with (out / SUMMARY).open(newline="", encoding="utf-8", errors="replace") as file:
+        with (out / SUMMARY).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = [row for row in csv.DictReader(file) if not row.get("error")]
         made = {Path(row.get("input") or "").stem: row.get("settings") or "" for row in rows}
     for stem in sorted(stems):

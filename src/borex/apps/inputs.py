@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,17 @@ def opened(model: str | None, path: Path, part: Part) -> tuple[Any, Any]:
     box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model)
     if model == "frame-mean" and part.frames is not None:
         box = frame_mean(None, frames=part.frames)
-    with warnings.catch_warnings(record=True) as damages:
+    with said_on_stderr():
+        return box, read_given(path, box.extent, part)
+
+
+@contextmanager
+def said_on_stderr() -> Iterator[None]:
+    """A context in which warnings, such as of a damaged file, are lines for the user."""
+    with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        given = read_given(path, box.extent, part)
-    for damage in damages:
-        print("borex:", damage.message, file=sys.stderr)
-    return box, given
+        warnings.showwarning = lambda message, *_, **__: print("borex:", message, file=sys.stderr)
+        yield
 
 
 def wanted_target(target: str | None, against: str | None) -> Any:

@@ -27,6 +27,20 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
+def check_apart(media: Path, initial: str | None, out: Path) -> None:
+    """Raises FileError where what is written would become a frame of the media, or take the initial map's place."""
+    if media.is_dir() and out.is_dir() and out.samefile(media):
+        raise FileError(
+            f"--out is {out}, the folder of the frames: the pictures that are written would be frames next time. "
+            "Choose another folder with --out"
+        )
+    written = out / f"{name_of(media)}.npz"
+    if initial is not None and written.exists() and Path(initial).exists() and written.samefile(initial):
+        raise FileError(
+            f"the initial map is {initial}, where the explanation would be written; choose another folder with --out"
+        )
+
+
 def name_of(media: Path) -> str:
     """What the files about a picture, a video or a folder of frames are named after."""
     path = Path(os.path.abspath(media))  # "." and ".." have no name of their own

@@ -11,12 +11,13 @@ from borex.baselines import Baseline, baseline_of
 from borex.blackbox import checked_scores
 from borex.errors import InputError, ModelError
 from borex.evaluation import Scores, score
-from borex.layout import checked_initial, to_extent
-from borex.media.load import is_clip
+from borex.layout import checked_initial, is_alike, to_extent
+from borex.media.load import Part, is_clip, read_given, read_media
 from borex.media.read import read_map
-from borex.media.video import read_clip
 from borex.models import as_model
 from borex.targets import Target, TargetLike, find_target
+
+POINTING = 15 / 224  # of the shorter side: by how much the pointing game may miss
 
 
 def score_media(
@@ -31,8 +32,9 @@ def score_media(
 ) -> tuple[Target, Scores]:
     """The target and every score of a heat map of any resolution, at the size that the model works at.
 
-    `media`: `(*extent, C)`. `object_mask`: `(*extent,)`; what is above half of its maximum is object. The rest as in
-    `borex.refine` and `borex.evaluation.score`, whose errors it raises.
+    `media`: `(*extent, C)`. `object_mask`: `(*extent,)`, in space of any size of the same shape; what is above half of
+    its maximum is object. Pointing may miss it by 15 pixels of 224. The rest as in `borex.refine` and
+    `borex.evaluation.score`, whose errors it raises.
     """
     box = as_model(model)
     extent = box.extent or media.shape[:-1]
@@ -41,11 +43,19 @@ def score_media(
     given = checked_initial(saliency, media.shape[:-1])
     inside = None
     if object_mask is not None:
-        if object_mask.shape != media.shape[:-1]:
+        if not is_alike(object_mask.shape, media.shape[:-1]):
+            frames = "; as many frames as are read, see --frames" if media.ndim == 4 else ""
             raise InputError(
-                f"the object mask has shape {object_mask.shape}, the media {media.shape[:-1]}; expected the same"
+                f"the object mask has shape {object_mask.shape}, the media {media.shape[:-1]}; expected the same, or "
+                f"one of another size and the same shape{frames}"
             )
-        inside = _at(object_mask > object_mask.max() / 2, extent) >= 0.5
+        there = object_mask > object_mask.max() / 2
+        inside = _at(there, extent) >= 0.5
+        if there.any() and not inside.any():
+            raise InputError(
+                f"the object in the mask, {int(there.sum())} pixels of {there.shape}, is too small to be seen at the "
+                f"model's extent {extent}"
+            )
     working = to_extent(media, extent)
     blank = baseline_of(baseline, working, box.mean)
     try:
@@ -62,6 +72,7 @@ def score_media(
     return found, score(
         box, working, _at(given, extent), scored,
         baseline=blank, object_mask=inside, steps=steps, batch_size=batch_size,
+        tolerance=POINTING * min(extent[-2:]),
     )  # fmt: skip
 
 
@@ -70,9 +81,9 @@ def _at(values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
     return to_extent(values.astype(np.float32)[..., None], extent)[..., 0]
 
 
-def read_mask(path: Path) -> np.ndarray:
+def read_mask(path: Path, part: Part, extent: tuple[int, ...] | None) -> np.ndarray:
     """An object mask `(*extent,)`: a picture, an array or an .npz (`read_map`), or of a clip a folder or video of
-    pictures, of which white is the object."""
+    pictures, of which white is the object and of which the same `part` is read as of the clip."""
     if is_clip(path):
-        return np.asarray(read_clip(path).frames.mean(axis=-1))
+        return np.asarray(read_media(read_given(path, extent, part))[0].mean(axis=-1))
     return read_map(path)

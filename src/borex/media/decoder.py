@@ -13,6 +13,8 @@ import numpy as np
 
 from borex.errors import FileError, MissingExtraError
 
+# Of these FFmpeg guesses the length from the size and the bit rate.
+GUESSED = ("mpeg", "mpegvideo", "h264", "hevc", "m4v")
 # Matroska and WebM round times to milliseconds: a frame counts as being at a time that it misses by no more.
 ROUNDING = 1.5e-3
 
@@ -159,6 +161,8 @@ class Decoder:
 
     def _stated_end(self) -> float | None:
         stream, container = self._stream, self._container
+        if container.format.name in GUESSED:
+            return None
         if stream.duration is not None and stream.time_base is not None:
             begin = 0 if stream.start_time is None else stream.start_time
             return float((begin + stream.duration) * stream.time_base) - self._origin
@@ -183,7 +187,7 @@ class Decoder:
         matrix = _display_matrix(frame)
         turn = self._turn if matrix is None else matrix
         height, width = self.size(frame) if size is None else size
-        if _is_quarter(turn):
+        if _is_quarter(turn):  # a frame is brought to its size as it is stored, and then turned
             height, width = width, height
         shrinks = height * width < frame.height * frame.width
         has_alpha = any(component.is_alpha for component in frame.format.components)
@@ -196,10 +200,12 @@ class Decoder:
         return np.ascontiguousarray(_turned(pixels, turn))
 
     def size(self, frame: Any) -> tuple[int, int]:
-        """`(H, W)` of a frame as it is to be seen."""
+        """`(H, W)` of a frame as it is to be seen: upright, and as wide as the shape of its pixels makes it."""
         matrix = _display_matrix(frame)
         quarter = _is_quarter(self._turn if matrix is None else matrix)
-        return (frame.width, frame.height) if quarter else (frame.height, frame.width)
+        aspect = float(self._stream.sample_aspect_ratio or 0) or 1.0
+        width = max(1, round(frame.width * aspect))
+        return (width, frame.height) if quarter else (frame.height, width)
 
 
 def _is_cover(stream: Any) -> bool:
@@ -211,7 +217,12 @@ def _is_cover(stream: Any) -> bool:
 def _display_matrix(frame: Any) -> np.ndarray | None:
     """The part `(2, 2)` of a frame's display matrix that turns and mirrors, if it has one: pixel (x, y) is shown at
     (x, y) @ matrix, y downwards."""
-    for data in frame.side_data:
+    try:
+        every = list(frame.side_data)
+    except ValueError:  # of a kind that PyAV does not know, such as EXIF; the angle can be had all the same
+        angle = -np.deg2rad(frame.rotation)
+        return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    for data in every:
         if data.type.name == "DISPLAYMATRIX":
             return np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)[:2, :2] / 65536.0
     return None

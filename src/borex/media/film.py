@@ -186,11 +186,24 @@ def _even(size: int) -> int:
 
 
 def _line(left: str, right: str, width: int, height: int, font: object, middle: bool = False) -> np.ndarray:
-    """A line of text on white, uint8 `(height, width, 3)`: one at its left end, one at its right end or middle."""
+    """A line of text on white, uint8 `(height, width, 3)`: one at its left end, shortened where there is no room for
+    all of it, one at its right end or middle."""
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     kind: ImageFont.ImageFont | ImageFont.FreeTypeFont = font  # type: ignore[assignment]
-    draw.text((GAP, height // 2), left, fill=INK, font=kind, anchor="lm")
+    room = width - 2 * GAP - (0 if middle or not right else kind.getlength(right) + 2 * GAP)
+    draw.text((GAP, height // 2), _shortened(left, room, kind), fill=INK, font=kind, anchor="lm")
     at = (width // 2, height // 2) if middle else (width - GAP, height // 2)
     draw.text(at, right, fill=INK, font=kind, anchor="mm" if middle else "rm")
     return np.asarray(sheet)
+
+
+def _shortened(text: str, room: float, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """A text whose middle is left out as far as there is no room for it: at the end of a title stands the score."""
+    if font.getlength(text) <= room:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        shorter = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+        if font.getlength(shorter) <= room:
+            return shorter
+    return ""

@@ -16,7 +16,7 @@ from borex.explanation import Excerpt
 from borex.media.decoder import Decoder
 from borex.media.folder import Folder
 from borex.media.read import checked_path, read_image
-from borex.media.video import Clip, read_clip
+from borex.media.video import Clip, read_clip, read_first
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".3gp")
 # Of a longer file so many frames are read, evenly spread; and of larger frames so many pixels of all in all: a heat
@@ -78,7 +78,10 @@ def read_given(
     """
     said = {} if part is None else part.given()
     if is_clip(path) if extent is None else len(extent) == 3:
-        return read_clip(path, **said, **_bounds(path, said, extent))
+        bounds = _bounds(path, said, extent)
+        if "stride" in said and "frames" in bounds:
+            return read_first(path, bounds.pop("frames"), **said, **bounds)
+        return read_clip(path, **said, **bounds)
     if Path(path).is_dir() or Path(path).suffix.lower() in VIDEOS:
         raise InputError(
             f"{path} is a clip, but the model takes images of {extent}; expected a model of clips, such as "

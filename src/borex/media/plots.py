@@ -15,6 +15,7 @@ from borex.media.write import display_limits, overlay, picture, scale
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+REFINED = "refined map"
 MAX_SIDE = 800  # pixels: more than a panel of the figure can show
 
 
@@ -26,14 +27,15 @@ def figure(
     title: str,
     history: np.ndarray | None = None,
     history_label: str = "score",
+    returned: str = REFINED,
 ) -> Figure:
     """A matplotlib Figure: the picture, its initial map, the refined map over it, and how sure it is.
 
     `media` `(H, W, channels)`, any range; `initial`, `saliency`, `std`: maps of any resolution, in raw values, each
     with its own colour bar; None leaves a panel out. For a clip see `clip_figure`. `history`: values `(n,)` after each
-    evaluation, or `(n, 2)`: evaluations so far and the value; a curve below the pictures, named `history_label`. The
-    figure belongs to no window and to no pyplot state: `figure.savefig(path)`, or the last line of a notebook cell,
-    shows it.
+    evaluation, or `(n, 2)`: evaluations so far and the value; a curve below the pictures, named `history_label`.
+    `returned`: what to call `saliency`. The figure belongs to no window and to no pyplot state:
+    `figure.savefig(path)`, or the last line of a notebook cell, shows it.
 
     Raises MissingExtraError without matplotlib, InputError where the axes do not agree.
     """
@@ -44,7 +46,7 @@ def figure(
         raise MissingExtraError("plotting", "matplotlib", "plot") from error
 
     media = np.asarray(media)
-    maps = {"initial map": initial, "refined map": saliency, "standard deviation": std}
+    maps = {"initial map": initial, returned: saliency, "standard deviation": std}
     present = {name: np.asarray(values) for name, values in maps.items() if values is not None}
     check_axes(media, present, 2)
     shown = picture(media, MAX_SIDE)
@@ -64,7 +66,7 @@ def figure(
     axes: dict[str, Any] = drawn.subplot_mosaic(rows, height_ratios=[3.4, 1.8][: len(rows)])
     _show(axes["picture"], shown, "picture")
     for name, values in present.items():
-        _show_map(drawn, axes[name], shown, values, name)
+        _show_map(drawn, axes[name], shown, values, name, is_over=name == returned)
     if curve is not None:
         _draw_curve(axes["history"], curve, history_label)
     return drawn
@@ -76,20 +78,31 @@ def _show(axis: Any, pixels: np.ndarray, title: str) -> None:
     axis.set_axis_off()
 
 
-def _show_map(drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name: str) -> None:
+def _show_map(drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name: str, is_over: bool) -> None:
+    """A map with its colour bar, over the picture or alone."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.ticker import MaxNLocator
 
     low, high = display_limits(values)
     bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
-    if name == "refined map":
+    if is_over:
         _show(axis, overlay(shown, values, limits=(low, high) if high > low else None), name)
     else:
         axis.imshow(values, cmap=bar.cmap, norm=bar.norm, interpolation="nearest", extent=_extent(shown))
         axis.set_title(name, fontsize="medium")
         axis.set_axis_off()
-    drawn.colorbar(bar, ax=axis, orientation="horizontal", shrink=0.8, pad=0.03, ticks=MaxNLocator(4))
+    ticks = MaxNLocator(4 if shown.shape[1] >= shown.shape[0] else 2)
+    drawn.colorbar(bar, ax=axis, orientation="horizontal", shrink=0.8, pad=0.03, ticks=ticks, format=_numbers())
+
+
+def _numbers() -> Any:
+    """How the numbers of a colour bar are written: what is small with a common power of ten."""
+    from matplotlib.ticker import ScalarFormatter
+
+    written = ScalarFormatter(useMathText=True)
+    written.set_powerlimits((-2, 4))
+    return written
 
 
 def _extent(shown: np.ndarray) -> tuple[float, float, float, float]:
@@ -111,7 +124,10 @@ def check_axes(media: np.ndarray, maps: dict[str, np.ndarray], axes: int) -> Non
 
 
 def _draw_curve(axis: Any, curve: np.ndarray, label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axis.plot(curve[:, 0], curve[:, 1], color=scale(False)[110] / 255)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("evaluations")
     axis.set_title(label, fontsize="medium", loc="left")
     axis.grid(alpha=0.3)
@@ -140,6 +156,7 @@ def clip_figure(
     seconds: Sequence[float] | None = None,
     history: np.ndarray | None = None,
     history_label: str = "score",
+    returned: str = REFINED,
 ) -> Figure:
     """A matplotlib Figure of a clip: a film strip of it and one of each map, the profile over time, the history.
 
@@ -153,7 +170,7 @@ def clip_figure(
         raise MissingExtraError("plotting", "matplotlib", "plot") from error
 
     media = np.asarray(media)
-    maps = {"initial map": initial, "refined map": saliency, "standard deviation": std}
+    maps = {"initial map": initial, returned: saliency, "standard deviation": std}
     present = {name: np.asarray(values) for name, values in maps.items() if values is not None}
     check_axes(media, present, 3)
     at, curve = tiles(len(media)), _curve(history)
@@ -170,23 +187,22 @@ def clip_figure(
     for i, frame in enumerate(at.tolist()):
         _show(axes[f"picture {i}"], shown[i], f"frame {frame}" if seconds is None else f"{seconds[frame]:.2f} s")
     for name, values in present.items():
-        _show_tiles(
-            drawn, [axes[f"{name} {i}"] for i in range(len(at))], shown, at_frames(values, len(media))[at], name
-        )
+        row, tiled = [axes[f"{name} {i}"] for i in range(len(at))], at_frames(values, len(media))[at]
+        _show_tiles(drawn, row, shown, tiled, name, is_over=name == returned)
     _draw_profile(axes["profile"], *profile, seconds)
     if curve is not None:
         _draw_curve(axes["history"], curve, history_label)
     return drawn
 
 
-def _show_tiles(drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarray, name: str) -> None:
+def _show_tiles(drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarray, name: str, is_over: bool) -> None:
     """A map `(n, h, w)` in a row of axes, one frame each, with one colour bar."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
     low, high = display_limits(values)
     bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
-    laid = overlay(shown, values, limits=(low, high) if high > low else None) if name == "refined map" else None
+    laid = overlay(shown, values, limits=(low, high) if high > low else None) if is_over else None
     for i, axis in enumerate(axes):
         if laid is not None:
             axis.imshow(laid[i], interpolation="nearest")
@@ -194,14 +210,18 @@ def _show_tiles(drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarr
             axis.imshow(values[i], cmap=bar.cmap, norm=bar.norm, interpolation="nearest", extent=_extent(shown[i]))
         axis.set_axis_off()
     axes[0].set_title(name, fontsize="medium", loc="left")
-    drawn.colorbar(bar, ax=axes, aspect=12, pad=0.01)
+    drawn.colorbar(bar, ax=axes, aspect=12, pad=0.01, panchor=False, format=_numbers())
 
 
 def _draw_profile(axis: Any, mean: np.ndarray, std: np.ndarray, seconds: Sequence[float] | None) -> None:
     at = np.arange(len(mean)) if seconds is None else np.asarray(seconds)
     colour = scale(False)[110] / 255
-    axis.fill_between(at, mean - std, mean + std, color=colour, alpha=0.25, linewidth=0)
-    axis.plot(at, mean, color=colour)
+    if len(mean) == 1:
+        axis.errorbar(at, mean, std, fmt="o", color=colour, capsize=4)
+        axis.set_xticks(at)
+    else:
+        axis.fill_between(at, mean - std, mean + std, color=colour, alpha=0.25, linewidth=0)
+        axis.plot(at, mean, color=colour)
     axis.axhline(0, color="0.8", linewidth=1, zorder=0)
     axis.set_xlabel("frame" if seconds is None else "seconds")
     axis.set_title("mean saliency of each frame ± std", fontsize="medium", loc="left")

@@ -14,21 +14,38 @@ from PIL import Image
 
 from borex.errors import InputError, MissingExtraError
 from borex.explanation import Explanation
+from borex.layout import resize_media
 from borex.media import film, write
 from borex.media.write import overlay, picture, png, save_png
+
+LEAST_SIDE = 160  # pixels along the longer side of a picture in a panel
 
 
 def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     """What `Explanation.panel` returns."""
     if found.profile_std is not None:
         return film.strip(media, **_moving(found))
-    shown = picture(media, max_side)
-    # What is returned must not be called refined where it is the map that was given.
-    returned = "initial map, kept" if found.check is not None and found.check.chosen == "initial" else "refined map"
-    maps = {"initial map": found.initial, returned: found.smooth(found.saliency), "std": found.smooth(found.std)}
+    shown = _grown(picture(media, max_side))
+    maps = {
+        "initial map": found.initial,
+        _returned(found): found.smooth(found.saliency),
+        "std": found.smooth(found.std),
+    }
     if np.ptp(found.initial) == 0:
         del maps["initial map"]
     return write.panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *maps])
+
+
+def _grown(shown: np.ndarray) -> np.ndarray:
+    """A picture large enough to be looked at: a small one grows by a whole factor."""
+    height, width = shown.shape[:2]
+    factor = -(-LEAST_SIDE // max(height, width))
+    return resize_media(shown, (height * factor, width * factor)) if factor > 1 else shown
+
+
+def _returned(found: Explanation) -> str:
+    """What to call the map: it is not refined where it is the one that was given."""
+    return "initial map, kept" if found.check is not None and found.check.chosen == "initial" else "refined map"
 
 
 def plot(found: Explanation, media: np.ndarray) -> Any:
@@ -41,9 +58,10 @@ def plot(found: Explanation, media: np.ndarray) -> Any:
     initial = None if float(np.ptp(found.initial)) == 0 else found.initial
     maps = (initial, found.smooth(found.saliency), found.smooth(found.std))
     if found.profile_std is None:
-        return figure(media, *maps, found.title(), *history)
+        return figure(media, *maps, found.title(), *history, returned=_returned(found))
     seconds = None if found.excerpt is None else found.excerpt.seconds
-    return clip_figure(media, *maps, found.title(), found.time_profile(), seconds, *history)
+    profile = found.time_profile()
+    return clip_figure(media, *maps, found.title(), profile, seconds, *history, returned=_returned(found))
 
 
 def frames(found: Explanation) -> tuple[np.ndarray, float]:

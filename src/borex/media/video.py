@@ -60,11 +60,26 @@ def read_clip(
     for arguments of the wrong kind; FileError for a file that is missing, unreadable, without video (sound alone) or
     without frames, and for frames whose size changes midway where no `size` is given; MissingExtraError without PyAV.
     """
+    return _opened(path, start, end, frames, stride, size)
+
+
+def read_first(
+    path: str | os.PathLike[str], most: int, *, stride: int, start: float = 0.0, end: float | None = None,
+    size: tuple[int, int] | None = None,
+) -> Clip:  # fmt: skip
+    """The first `most` frames of a range at a stride, or as many as there are; all else as in `read_clip`."""
+    return _opened(path, start, end, most, stride, size, is_most=True)
+
+
+def _opened(
+    path: str | os.PathLike[str], start: float, end: float | None, frames: int | None, stride: int | None,
+    size: tuple[int, int] | None, is_most: bool = False,
+) -> Clip:  # fmt: skip
     _check_arguments(start, end, frames, stride, size)
     if Path(path).is_dir():
-        return _read(Folder(Path(path)), os.fspath(path), start, end, frames, stride, size)
+        return _read(Folder(Path(path)), os.fspath(path), start, end, frames, stride, size, is_most)
     with Decoder(checked_path(path)) as decoder:
-        return _read(decoder, os.fspath(path), start, end, frames, stride, size)
+        return _read(decoder, os.fspath(path), start, end, frames, stride, size, is_most)
 
 
 def _check_arguments(start: Any, end: Any, frames: Any, stride: Any, size: Any) -> None:
@@ -89,7 +104,7 @@ def _is_count(value: Any) -> bool:
 
 def _read(
     file: Decoder | Folder, source: str, start: float, end: float | None, frames: int | None, stride: int | None,
-    size: tuple[int, int] | None,
+    size: tuple[int, int] | None, is_most: bool,
 ) -> Clip:  # fmt: skip
     _check_range(source, start, end, file.stated_end, _slack(file))
     if frames is None or stride is not None:
@@ -102,7 +117,7 @@ def _read(
                 f"no frame of {source} appears between {start:g} s and {'its end' if end is None else f'{end:g} s'}; "
                 "take a longer range, or frames=1 for the one that is shown then"
             )
-        if frames is not None and len(kept.pixels) < frames:
+        if frames is not None and len(kept.pixels) < frames and not is_most:
             raise InputError(
                 f"{source} has {len(kept.pixels)} frames in that range at stride {stride}; expected at least "
                 f"{frames}. Ask for fewer, or leave out stride: then some come several times"

@@ -34,6 +34,7 @@ SIGNED = 0.25
 # The look of an overlay: the picture keeps this share of its brightness and of its colour, and shades the heat by the
 # rest of KEPT_FLAT; opacity follows saliency to a power below 1, so that half the saliency is more than half seen.
 BRIGHTNESS, COLOUR, KEPT_FLAT, OPACITY_POWER = 0.85, 0.15, 0.65, 0.75
+OVERSHOOT = 0.25  # floats that leave [0, 1] by no more are in that range all the same
 BLOCK = 2**20  # pixels coloured at a time: floats of a whole photo would take 12 times its memory
 
 
@@ -225,7 +226,8 @@ def _eight_bits(media: np.ndarray) -> np.ndarray:
     values = media.astype(np.float64 if media.dtype.itemsize > 4 else np.float32)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if low >= -1e-3 and high <= 1 + 1e-3:
+    # Resampling overshoots; media in 0..255 that never exceeds 1 shows nothing anyway.
+    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         low, high = 0.0, 1.0
     elif low >= -0.5 and high <= 255.5:
         low, high = 0.0, 255.0

@@ -117,7 +117,7 @@ def test_the_comparisons_are_those_of_the_library(made: Path) -> None:
 
 def test_maps_are_shown_where_they_are(made: Path) -> None:
     _, page = page_of(made)
-    gallery = next(i for i, row in enumerate(page.rows) if row[1:] == ["noise", "perfect", "opposite"])
+    gallery = next(i for i, row in enumerate(page.rows) if row[1:] == ["noise", "perfect", "opposite, 1"])
     assert len(page.rows) - gallery - 1 == 7
     # 7 inputs with 3 maps each, and up to 6 worst cases of three pictures.
     assert len(page.pictures) == 7 * 4 + 6 * 3

@@ -111,7 +111,8 @@ def _config(given: dict[str, Any], path: Path, data: Path) -> Config:
                 f"inputs[{i}].rows is {rows!r}; expected [start, step], such as [1, 2]: the rows 1, 3, 5 …"
             )
         start, step = _count(f"inputs[{i}].rows[0]", rows[0], least=0), _count(f"inputs[{i}].rows[1]", rows[1])
-        sets.append(InputSet(data / one["table"], {k: str(v) for k, v in where.items()}, (start, step), n))
+        table = _typed(f"inputs[{i}].table", one["table"], (str,))
+        sets.append(InputSet(data / table, {k: str(v) for k, v in where.items()}, (start, step), n))
     budgets = _counts("budgets", given["budgets"])
     methods = tuple(_method(i, one) for i, one in enumerate(_tables(given, "methods")))
     models = []
@@ -151,6 +152,9 @@ def _method(i: int, one: dict[str, Any]) -> MethodSpec:
     if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
         raise InputError(f"{where}noise is {noise!r}; expected a level from 0 (none) to 1 (nothing else)")
     rest = {key: value for key, value in one.items() if key not in ("name", "run", "noise", "budgets", "seeds")}
+    if isinstance(rest.get("initial"), dict):
+        _check_keys(f"{where}initial.", rest["initial"], None, ("run", "budget"))
+        _count(f"{where}initial.budget", rest["initial"]["budget"])
     budgets = None if "budgets" not in one else _counts(f"{where}budgets", one["budgets"])
     seeds = None if "seeds" not in one else _counts(f"{where}seeds", one["seeds"], least=0)
     name = _name(f"{where}name", one["name"])

@@ -12,8 +12,8 @@ import numpy as np
 
 from borex.errors import FileError, InputError, MissingExtraError
 from borex.evaluation.benchmark.config import InputSet
-from borex.layout import resize, resize_media
-from borex.media.load import is_clip
+from borex.layout import is_alike, resize, resize_media
+from borex.media.load import Part, is_clip, read_given, read_media
 from borex.media.read import checked_path, read_image
 
 SCIKIT_IMAGE = "skimage:"  # "skimage:coffee" is a photo that comes with scikit-image
@@ -71,6 +71,8 @@ def _chosen(part: InputSet) -> list[Input]:
 
 
 def _input(path: Path, row: dict[str, str]) -> Input:
+    if not row["file"]:
+        raise InputError(f"{path} has a row without a file: {row}")
     target = row.get("class_index") or None
     if target is not None and not target.isdecimal():
         raise InputError(f"{path}: class_index of {row['file']!r} is {target!r}; expected the number of a class")
@@ -102,7 +104,10 @@ def load_media(one: Input, extent: tuple[int, ...] | None) -> np.ndarray:
     else:
         from borex.media.video import read_clip
 
-        media = read_clip(path).frames
+        if extent is not None and len(extent) == 3:  # no more frames are kept than the model takes
+            media = read_media(read_given(path, extent, Part(frames=extent[0])))[0]
+        else:
+            media = read_clip(path).frames
     if extent is None:
         return media
     if len(extent) != media.ndim - 1:
@@ -127,10 +132,21 @@ def load_mask(one: Input, extent: tuple[int, ...]) -> np.ndarray | None:
             values = stored if isinstance(stored, np.ndarray) else stored[_mask_key(path, stored.files)]
     if values.ndim != len(extent):
         raise InputError(f"{path} has shape {values.shape}; expected a mask of {len(extent)} axes")
+    size = _size(one)
+    if size is not None and not is_alike(values.shape, size):
+        raise InputError(f"the mask {path} has shape {values.shape}, {one.file} {size}; expected the same shape")
     inside = np.asarray(values, dtype=np.float32)
     inside = (inside > inside.max() / 2).astype(np.float32)
     found = resize(_frames(inside[..., None], extent)[..., 0], extent) >= 0.5
     return found if found.any() and not found.all() else None
+
+
+def _size(one: Input) -> tuple[int, int] | None:
+    """`(H, W)` of a picture; None for what is none, or is wrong in a way that its reader says."""
+    if one.file.startswith(SCIKIT_IMAGE):
+        return None
+    path = one.folder / one.file
+    return read_image(path).shape[:2] if path.suffix.lower() in PICTURES and not is_clip(path) else None
 
 
 def _mask_key(path: Path, names: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from zlib import crc32
 
 from borex.errors import BorexError, FileError, InputError
-from borex.evaluation.benchmark.config import Config
+from borex.evaluation.benchmark.config import Config, ModelSpec
 from borex.evaluation.benchmark.inputs import SCIKIT_IMAGE, Input
 from borex.evaluation.benchmark.table import Row
 from borex.media.folder import Folder
@@ -21,14 +21,14 @@ NOT_COMPARED = ("budgets", "seeds")  # of a method: which rows there are, not wh
 def check_protocol(path: Path, config: Config, inputs: list[Input], rows: list[Row]) -> None:
     """Says in the file `path` what is run now, beside what was run before.
 
-    `rows`: those of the folder. Raises InputError where they are of another protocol, or were made of an input that has
-    changed since (a row that failed shows nothing of it); FileError where the file cannot be read.
+    `rows`: those of the folder. Raises InputError where they are of another protocol, or were made of an input, a model
+    or a method that has changed since (a row that failed shows nothing of it); FileError where the file cannot be read.
     """
     now: dict[str, Any] = {
         "steps": config.steps,
         "baseline": config.baseline,
         "correct_only": config.correct_only,
-        "models": {one.name: asdict(one) for one in config.models},
+        "models": {one.name: _model_facts(one, config.folder) for one in config.models},
         "methods": {one.name: _compared(asdict(one)) for one in config.methods},
         "inputs": {one.name: _facts(one) for one in inputs},
     }
@@ -39,9 +39,13 @@ def check_protocol(path: Path, config: Config, inputs: list[Input], rows: list[R
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FileError(f"{path} cannot be read: {error}. Choose another folder with --out") from error
-        shown = {row.input for row in rows if row.status != "failed"}
-        known = {name: facts for name, facts in before.get("inputs", {}).items() if name in shown}
-        for name, was, now_is in _differences({**before, "inputs": known}, now):
+        shown = [row for row in rows if row.status != "failed"]
+        names = {part: {getattr(row, part[:-1]) for row in shown} for part in ("models", "methods", "inputs")}
+        told = {
+            part: {name: facts for name, facts in before.get(part, {}).items() if name in names[part]} for part in names
+        }
+        known = told["inputs"]
+        for name, was, now_is in _differences({**before, **told}, now):
             raise InputError(
                 f"{path.parent} holds rows in which {name} is {was!r}; now it is {now_is!r}. Choose another folder "
                 "with --out, or another name for what has changed"
@@ -60,8 +64,9 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[
     for name, value in now.items():
         if name in ("models", "methods"):
             for one, spec in value.items():
-                if one in before.get(name, {}) and _compared(before[name][one]) != spec:
-                    yield f"{name} {one!r}", before[name][one], spec
+                was = _compared(before.get(name, {}).get(one, {}))
+                if any(spec[key] != was[key] for key in spec.keys() & was.keys()):
+                    yield f"{name} {one!r}", was, spec
         elif name == "inputs":
             for one, facts in value.items():
                 known = before[name].get(one, {})
@@ -74,6 +79,13 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[
 
 def _compared(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key not in NOT_COMPARED}
+
+
+def _model_facts(one: ModelSpec, folder: Path) -> dict[str, Any]:
+    """What a model is; with a checksum where it is a file that can be read."""
+    facts = asdict(one)
+    found = _checksum(folder, one.make) if one.make.endswith(".onnx") else None
+    return facts if found is None else {**facts, "crc32": found}
 
 
 def _facts(one: Input) -> dict[str, Any]:

@@ -120,6 +120,7 @@ class Section:
     curves: list[str]
     at: int
     methods: list[str]
+    heads: list[str]
     gallery: list[dict[str, Any]]
     worst: list[dict[str, Any]]
 
@@ -148,6 +149,7 @@ def section(
         ] if several else [],
         at=at,
         methods=shown,
+        heads=[_head(of_model, method, at) for method in shown],
         gallery=_gallery(of_model, at, shown, pictures, drawn[0]),
         worst=_worst(of_model, config.ours, at, pictures, drawn[0]),
     )  # fmt: skip
@@ -174,8 +176,15 @@ def _by_pair(tests: list[Compared], scores: list[str]) -> dict[tuple[str, int, s
 
 def _middle(config: Config, rows: list[Row]) -> int:
     """The budget at which maps are shown: that with the most rows of `ours`, the smallest of several."""
-    counts = Counter(row.budget for row in rows if config.ours in (None, row.method))
+    of_ours = [row for row in rows if config.ours in (None, row.method)]
+    counts = Counter(row.budget for row in of_ours or rows)
     return min(counts, key=lambda budget: (-counts[budget], budget))
+
+
+def _head(rows: list[Row], method: str, at: int) -> str:
+    """A method's name, with its budget where that is another one than that of the page."""
+    budgets = {row.budget for row in rows if row.method == method}
+    return method if at in budgets else f"{method}, {min(budgets)}"
 
 
 def _is_alone(rows: list[Row], row: Row) -> bool:

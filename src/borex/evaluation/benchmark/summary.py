@@ -84,8 +84,8 @@ def mean_interval(values: np.ndarray, resamples: int = 2000) -> tuple[float, flo
 def comparisons(rows: Sequence[Row], config: Config) -> list[Compared]:
     """`config.ours` against every other method at the same budget, and `config.pairs`.
 
-    A method that the config gives one budget of its own (a white-box method, whose price is not counted in model
-    inputs) is compared with `ours` at each of its budgets. Pairs with fewer than 5 inputs in common are left out.
+    A method whose only budget is 1 (a white-box method, whose price is not counted in model inputs) is compared with
+    `ours` at each of its budgets. Pairs with fewer than 5 inputs in common are left out.
     Holm's correction is over all tests of one score and model: over methods and budgets together.
     """
     found: list[Compared] = []
@@ -116,7 +116,7 @@ def _pairs(scored: Scored, model: str, config: Config) -> list[tuple[tuple[str, 
     for name, method, budget in scored:
         if name == model:
             budgets[method].append(budget)
-    alone = {one.name: one.budgets[0] for one in config.methods if one.budgets and len(one.budgets) == 1}
+    alone = {one.name: 1 for one in config.methods if one.budgets == (1,)}
     pairs = []
     for budget in sorted(budgets.get(config.ours or "", [])):
         assert config.ours is not None
