@@ -18,7 +18,7 @@ from borex import Explanation, Refiner
 from borex.blackbox import Model
 from borex.errors import FileError, InputError, TargetError
 from borex.explanation import Check
-from tests.closed_form import box, bumps, linear, same, share_seen
+from tests.closed_form import box, bumps, linear, ones, same, share_seen
 from tests.test_refine import IMAGE, hint, refined
 from tests.test_refiner import driven, scores_of
 
@@ -264,3 +264,26 @@ def test_without_media_it_asks_for_it() -> None:
     assert isinstance(found, borex.Explanation)
     unused: Any = found.at(np.zeros((21, 28, 3), dtype=np.uint8), None)
     assert unused.saliency.shape == (21, 28)
+
+
+def test_a_small_picture_has_a_panel_that_can_be_seen() -> None:
+    found = borex.refine(share_seen(box((20, 30))), ones((20, 30), 3), target=1, max_evals=24, layout="HWC", baseline=0)
+    height, width = found.panel().shape[:2]
+    assert height > 100
+    assert width > 3 * 160
+
+
+def test_an_explanation_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = borex.refine(share_seen(box((20, 30))), ones((20, 30)), target=1, max_evals=24, layout="HWC", baseline=0)
+    found.save(tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+
+    def interrupted(file: Any, **_: Any) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        found.save(tmp_path / "a.npz")
+    assert (tmp_path / "a.npz").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]

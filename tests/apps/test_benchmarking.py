@@ -80,3 +80,18 @@ def test_the_quick_benchmark_of_the_project_runs(tmp_path: Path) -> None:
     assert [(row.method, row.status, row.error) for row in rows] == [
         (method.name, "done", "") for _ in range(2) for method in config.methods
     ]
+
+
+def test_a_run_in_which_ours_failed_has_its_means_and_its_page(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_config(few, method("noise") + method("broken"), budgets="[20]", ours='"broken"')
+    assert main(["benchmark", "few.toml"]) == 1
+    assert "noise" in capsys.readouterr().out
+    assert (few / "borex-out" / "few" / "report.html").exists()
+
+
+def test_the_page_says_the_command_that_was_typed(few: Path) -> None:
+    write_config(few, budgets="[10]")
+    assert main(["benchmark", "./few.toml", "--data", ".", "--out", "there is"]) == 0
+    assert (
+        "borex benchmark few.toml --data . --out &#39;there is&#39;" in (few / "there is" / "report.html").read_text()
+    )

@@ -121,3 +121,41 @@ def test_a_folder_of_frames_gives_its_name(film: Path, monkeypatch: pytest.Monke
         (out / name).unlink()
     assert main(["refine", ".", *FEW, "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == names
+
+
+def test_a_folder_of_frames_is_no_place_for_what_is_written(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = film.parent / "frames"
+    frames.mkdir()
+    for i in range(3):
+        Image.new("RGB", (40, 30), (i * 90, 90, 0)).save(frames / f"{i}.png")
+    before = sorted(path.name for path in frames.iterdir())
+    assert main(["refine", "frames", "--out", "frames", *FEW]) == 2
+    assert "the folder of the frames: the pictures that are written would be frames" in capsys.readouterr().err
+    assert sorted(path.name for path in frames.iterdir()) == before
+
+
+def test_an_initial_map_is_not_written_over(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refine", film.name, *FEW, "--out", "."]) == 0
+    capsys.readouterr()
+    made = film.with_suffix(".npz")
+    before = made.read_bytes()
+    assert main(["refine", film.name, *FEW, "--initial", made.name, "--out", "."]) == 2
+    assert "where the explanation would be written; choose another folder" in capsys.readouterr().err
+    assert made.read_bytes() == before
+
+
+def test_the_mask_of_a_large_clip_may_be_a_film_like_it(
+    film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("borex.media.load.MAX_PIXELS", 16 * 20 * 30)  # so that the clip is shrunk
+    inside = np.zeros((*read_clip(film).frames.shape[:3], 3), np.uint8)
+    inside[:, : inside.shape[1] // 2] = 255
+    write_clip(film.parent / "mask.mp4", inside, 8)
+    np.savez(film.parent / "mask.npz", masks=inside[..., 0] > 0)
+    np.save(film.parent / "map.npy", inside[..., 0].astype(float))
+    found = []
+    for mask in ("mask.mp4", "mask.npz"):
+        assert main(["score", film.name, "map.npy", "--mask", mask, "--steps", "4", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["scores"])
+    assert found[0]["average_precision"] > 0.95
+    assert found[0] == found[1]

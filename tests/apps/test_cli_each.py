@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from PIL import Image
 
 import borex
 from borex.apps.cli import main
+from tests.media.films import encoded, noise
 from tests.models.test_clips import moving
 
 FEW = ["--max-evals", "20"]
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+def table(path: Path, errors: str = "strict") -> list[dict[str, str]]:
+    with path.open(newline="", errors=errors) as file:
         return list(csv.DictReader(file))
 
 
@@ -105,3 +107,47 @@ def test_clips_are_explained_as_clips(folder: Path) -> None:
     rows = {row["input"]: row["target"] for row in table(folder / "out" / "summary.csv")}
     assert rows == {"moves.gif": "right", "photo.png": "espresso"}
     assert (folder / "out" / "moves_overlay.mp4").exists()
+
+
+def test_a_name_need_not_be_utf_8(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = folder / "photos"
+    photos.mkdir()
+    shutil.copy("photo.png", os.fsencode(photos) + b"/caf\xe9.png")
+    shutil.copy("photo.png", photos / "b.png")
+    for _ in range(2):  # the second run finds what the first one made
+        assert main(["refine-each", "photos", "--out", "out", *FEW]) == 0
+    assert "2 of 2 are in out already\n" in capsys.readouterr().err
+    assert len(table(folder / "out" / "summary.csv", errors="surrogateescape")) == 2
+
+
+def test_another_model_in_the_same_file_is_another_setting(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, model = folder / "photos", folder / "net.onnx"
+    photos.mkdir()
+    shutil.copy("photo.png", photos / "b.png")
+    shutil.copy(next((Path(borex.__file__).parent / "models" / "efficientnet_lite0").glob("*.onnx")), model)
+    arguments = ["refine-each", "photos", "--out", "out", "--model", "net.onnx", *FEW]
+    assert main(arguments) == 0
+    model.write_bytes(model.read_bytes() + b"\x00")
+    assert main(arguments) == 2
+    assert "was made with other settings (model net.onnx (crc32 " in capsys.readouterr().err
+
+
+def test_a_summary_that_is_not_ours_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, out = folder / "photos", folder / "out"
+    photos.mkdir()
+    out.mkdir()
+    shutil.copy("photo.png", photos / "b.png")
+    (out / "summary.csv").write_text("name,value\na,1\n")
+    assert main(["refine-each", "photos", "--out", "out", *FEW]) == 2
+    assert "has the columns name, value, so borex did not write it" in capsys.readouterr().err
+    assert (out / "summary.csv").read_text() == "name,value\na,1\n"
+
+
+def test_a_damaged_film_is_said_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = folder / "films"
+    films.mkdir()
+    path = encoded(films / "a.mkv", noise(24))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    assert main(["refine-each", "films", "--out", "out", *FEW]) == 0
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert said.startswith("borex: films/a.mkv is damaged")

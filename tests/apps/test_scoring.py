@@ -11,6 +11,7 @@ from PIL import Image
 
 from borex.apps import scoring
 from borex.apps.cli import main
+from borex.blackbox import Model
 from borex.errors import InputError, ModelError
 
 FEW = ["--max-evals", "40"]
@@ -75,3 +76,25 @@ def test_scoring_tells_a_failing_model_from_a_bad_input() -> None:
         scoring.score_media(broken, photo, photo[..., 0])
     with pytest.raises(InputError, match="takes 3 channels; the media has 1"):
         scoring.score_media(None, np.zeros((224, 224, 1), dtype=np.uint8), np.zeros((4, 4)))
+
+
+def test_an_object_too_small_for_the_model_is_said() -> None:
+    photo = np.zeros((100, 120, 3), dtype=np.uint8)
+    mask = np.zeros((100, 120))
+    mask[3, 4] = 1
+    model = Model(bright, extent=(10, 12))
+    with pytest.raises(InputError, match=r"1 pixels of \(100, 120\), is too small to be seen at the model's extent"):
+        scoring.score_media(model, photo, photo[..., 0] + np.eye(100, 120), 1, mask, steps=4)
+
+
+@pytest.mark.parametrize("extent", [(24, 36), (224, 336)])
+def test_pointing_may_miss_by_the_same_part_of_every_size(extent: tuple[int, int]) -> None:
+    height, width = extent
+    mask = np.zeros(extent)
+    mask[: height // 6, : width // 6] = 1
+    saliency = np.zeros(extent)
+    saliency[height // 6 + height // 8, 0] = 1  # an eighth of the side away: more than 15 of 224
+    photo = np.zeros((*extent, 3), dtype=np.uint8)
+    _, scores = scoring.score_media(bright, photo, saliency, 1, mask, steps=4)
+    assert scores.localisation is not None
+    assert scores.localisation.pointing_game == 0

@@ -206,3 +206,11 @@ def test_the_profile_survives_a_file_and_an_image_has_none(found: borex.Explanat
     for call in (image.time_profile, image.shown_frames):
         with pytest.raises(InputError, match=r"extent.* \(30, 44\), without a time axis"):
             call()
+
+
+def test_a_long_title_leaves_room_for_the_frame_and_keeps_its_end() -> None:
+    frames = film(CLIP, np.ones((T, H, W)), (MEAN, STD), title="a very long label " * 9 + "0.12")
+    short = film(CLIP, np.ones((T, H, W)), (MEAN, STD), title="")
+    right = frames.shape[2] - 60
+    assert (frames[0, :20, right:] == short[0, :20, right:]).all()  # nothing but the number of the frame
+    assert (frames[0, :20, : right - 40] < 128).any()

@@ -164,3 +164,14 @@ def test_a_clip_shorter_than_the_model_wants_has_frames_twice(tmp_path: Path) ->
     assert found.saliency.shape == (3, H, W)
     assert found.shown_frames().tolist() == [0, 0, 1, 1, 1, 2, 2]
     assert "all 3 frames, as 7 of" in found.summary()
+
+
+def test_a_stride_in_a_damaged_file_takes_what_there_is(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "a.mkv", noise(100))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.5)])
+    with pytest.warns(UserWarning, match="is damaged"):
+        given = read_given(path, (4, H, W), Part(stride=1))
+    assert isinstance(given, Clip)
+    assert 10 < len(given.frames) < 64
+    with pytest.raises(InputError, match="expected at least 64"):
+        read_clip(path, frames=64, stride=1)  # said by the user, it stands

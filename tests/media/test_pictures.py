@@ -125,3 +125,13 @@ def test_what_is_no_png(tmp_path: Path, pixels: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"made of uint8 \(H, W\)"):
         save_png(tmp_path / "a.png", pixels)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.01), (-0.06, 1.08), (0.0, 1.0)])
+def test_floats_that_resampling_took_beyond_1_are_in_that_range(low: float, high: float) -> None:
+    values = np.full((4, 5, 3), 0.5)
+    values[0, 0], values[1, 1] = low, high
+    shown = picture(values)
+    assert shown[3, 3].tolist() == [128] * 3
+    assert shown[0, 0, 0] == 0
+    assert shown[1, 1, 0] == 255

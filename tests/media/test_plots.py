@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import subprocess
 import sys
 from typing import Any
@@ -159,3 +160,44 @@ def test_no_figure_is_kept_and_nothing_is_imported_before_it_is_needed() -> None
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("shape", [(60, 20), (40, 30), (20, 60)])
+def test_numbers_below_narrow_pictures_do_not_touch(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    drawn = figure(rng.random((*shape, 3)), None, 1e-3 * rng.random(shape), 1e-4 * rng.random(shape), "title")
+    saved(drawn)
+    renderer = drawn.canvas.get_renderer()
+    for axis in drawn.axes:
+        boxes = [label.get_window_extent(renderer) for label in axis.get_xticklabels() if label.get_text()]
+        for one, other in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)):
+            assert one.x1 < other.x0
+
+
+def test_a_curve_counts_in_whole_evaluations() -> None:
+    drawn = figure(MEDIA, None, SALIENCY, None, "title", np.array([[50, 0.5], [51, 0.4], [52, 0.1]]))
+    saved(drawn)
+    shown = panels(drawn)["score"].get_xticks()
+    assert (shown == np.rint(shown)).all()
+
+
+def test_a_clip_of_one_frame_shows_its_profile_and_its_maps_below_each_other() -> None:
+    profile = np.array([0.2]), np.array([0.1])
+    drawn = clip_figure(MEDIA[None], None, SALIENCY[None], STD[None], "title", profile)
+    saved(drawn)
+    shown = panels(drawn)
+    assert len(shown["mean saliency of each frame ± std"].containers) == 1
+    middles = [box.x0 + box.width / 2 for box in (shown[name].get_position() for name in ("refined map", "frame 0"))]
+    assert abs(middles[0] - middles[1]) < 0.1
+
+
+def test_a_map_that_was_kept_is_not_called_refined() -> None:
+    profile = np.zeros(2), np.ones(2)
+    for drawn in (
+        figure(MEDIA, None, SALIENCY, STD, "title", returned="initial map, kept"),
+        clip_figure(
+            np.stack([MEDIA] * 2), None, np.stack([SALIENCY] * 2), None, "title", profile, returned="initial map, kept"
+        ),
+    ):
+        assert "initial map, kept" in panels(drawn)
+        assert "refined map" not in panels(drawn)

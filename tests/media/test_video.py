@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from PIL import Image
 
 from borex.errors import FileError, InputError
+from borex.media.read import read_image
 from borex.media.video import read_clip, write_clip
-from tests.media.films import CODECS, H, T, W, encoded, greys, turned, which
+from tests.media.films import CODECS, H, T, W, encoded, greys, noise, turned, which
 
 av = pytest.importorskip("av")
 
@@ -253,3 +255,34 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         with pytest.raises(FileError, match=r"cannot write .*; choose a folder you may write to"):
             write_clip(tmp_path / "none" / name, frames, 8)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_frames_with_exif_are_upright(tmp_path: Path, orientation: int) -> None:
+    image = np.full((H, W, 3), 20, np.uint8)
+    image[:8, :16], image[-8:, :16] = (220, 40, 40), (40, 220, 40)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "a camera"
+    Image.fromarray(image).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    expected = read_image(tmp_path / "a.jpg").astype(int)
+    found = read_clip(tmp_path / "a.jpg").frames.astype(int)
+    assert found.shape == (1, *expected.shape)
+    assert np.abs(found - expected).mean() < 6
+
+
+def test_pixels_that_are_wider_than_high_make_a_wide_frame(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.height, stream.width, stream.pix_fmt = H, W, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
+        for pixels in greys():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert read_clip(tmp_path / "a.mp4").frames.shape == (T, H, 2 * W, 3)
+
+
+def test_a_program_stream_ends_where_its_last_frame_does(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "a.mpg", noise(T), "mpeg2video")
+    assert len(read_clip(path).frames) == T
+    found = read_clip(path, frames=4)
+    assert np.abs(found.seconds - np.array([2, 6, 10, 14]) / 8).max() < 0.01

@@ -88,6 +88,9 @@ def test_tables_of_inputs_can_lie_elsewhere(tmp_path: Path) -> None:
         ('[["a@100", "b@8000"]]', '[["a@100"]]', "pairs[0] is ['a@100']; expected two methods with budgets"),
         ('[["a@100", "b@8000"]]', '[["a@100", "b@100"]]', "pairs[0] names 'b@100', which is not run"),
         ("[[models]]", "[[model]]", "model is not known here"),
+        ('table = "some/labels.csv"', "table = 5", "inputs[0].table is 5; expected str"),
+        ("noise = 0.5", 'initial = { run = "rise" }', "methods[1].initial.budget is missing"),
+        ("noise = 0.5", 'initial = { run = "rise", budget = 0 }', "methods[1].initial.budget is 0; expected a whole"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, text: str) -> None:

@@ -125,3 +125,30 @@ def test_photos_of_scikit_image_are_inputs() -> None:
     assert photo("camera").shape == (512, 512, 3)
     with pytest.raises(InputError, match="skimage:dragon, which scikit-image has not"):
         photo("dragon")
+
+
+def test_a_row_without_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("class_index,file\n5\n")
+    with pytest.raises(InputError, match="has a row without a file"):
+        read_inputs([InputSet(tmp_path / "t.csv")])
+
+
+def test_a_mask_of_another_shape_than_its_picture_is_refused(few: Path) -> None:
+    np.save(few / "m.npy", np.eye(30, 90))
+    with pytest.raises(InputError, match=r"m.npy has shape \(30, 90\), p0.png \(30, 40\); expected the same shape"):
+        load_mask(Input("p0", few, "p0.png", "m.npy", 1, ""), (30, 40))
+    np.save(few / "m.npy", np.eye(60, 80))
+    assert load_mask(Input("p0", few, "p0.png", "m.npy", 1, ""), (30, 40)) is not None
+
+
+def test_of_a_long_clip_no_more_frames_are_kept_than_the_model_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = np.repeat((10 + np.arange(100) * 2).astype(np.uint8), 32 * 48 * 3).reshape(100, 32, 48, 3)
+    write_clip(tmp_path / "c.mp4", frames, fps=10)
+    kept: list[int] = []
+    stack = np.stack
+    monkeypatch.setattr(np, "stack", lambda parts, **options: (kept.append(len(parts)), stack(parts, **options))[1])
+    media = load_media(Input("c", tmp_path, "c.mp4", None, None, ""), (4, 32, 48))
+    assert max(kept) == 4
+    np.testing.assert_allclose((media.mean(axis=(1, 2, 3)) - 10) / 2, [12, 37, 62, 87], atol=2)

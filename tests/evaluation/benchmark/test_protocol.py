@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
 from borex.errors import InputError
-from borex.evaluation.benchmark import read_table
-from tests.evaluation.benchmark.parts import method, run_in
+from borex.evaluation.benchmark import Row, read_config, read_table
+from borex.evaluation.benchmark.config import ModelSpec
+from borex.evaluation.benchmark.protocol import check_protocol
+from tests.evaluation.benchmark.parts import method, run_in, write_config
 
 
 @pytest.mark.parametrize(
@@ -135,3 +139,26 @@ def test_a_method_may_get_other_seeds_and_budgets(few: Path) -> None:
     path.write_text(json.dumps(protocol))
     assert len(run_in(few, method("noise", seeds=[0, 1], budgets=[5, 6]), {"budgets": "[5]"})) == 12
     assert len(run_in(few, method("noise"), {"budgets": "[5]"})) == 3
+
+
+def test_what_only_ever_failed_may_be_corrected(few: Path) -> None:
+    run_in(few, method("broken") + method("noise"), {"budgets": "[5]"})
+    corrected = method("perfect").replace('name = "perfect"', 'name = "broken"') + method("noise")
+    assert {row.status for row in run_in(few, corrected, {"budgets": "[5]"}, retry=True)} == {"done"}
+    with pytest.raises(InputError, match="methods 'broken'"):  # now there are rows of it
+        run_in(few, method("broken"), {"budgets": "[5]"})
+
+
+def test_other_weights_in_the_file_of_a_model_are_another_model(few: Path) -> None:
+    def facts(path: Path) -> dict[str, Any]:
+        return json.loads(path.read_text())["models"]  # type: ignore[no-any-return]
+
+    (few / "net.onnx").write_bytes(b"some weights")
+    base = replace(read_config(write_config(few, method("noise"))), models=(ModelSpec("net", "net.onnx", {}),))
+    rows = [Row("p0", "", "net", "noise", 5, 0, "done", {})]
+    check_protocol(few / "protocol.json", base, [], rows)
+    check_protocol(few / "protocol.json", base, [], rows)
+    assert facts(few / "protocol.json")["net"]["crc32"] == crc32(b"some weights")
+    (few / "net.onnx").write_bytes(b"other weights")
+    with pytest.raises(InputError, match=r"in which models 'net' is .*crc32.*; now it is"):
+        check_protocol(few / "protocol.json", base, [], rows)
