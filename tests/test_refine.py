@@ -306,3 +306,28 @@ def test_a_baseline_function_may_write_into_what_it_is_given() -> None:
     media = ones((20, 20))
     borex.refine(flat, media, baseline=black, layout="HWC", max_evals=24)
     assert media.all()
+
+
+@pytest.mark.parametrize("answered", [1, 5, 11])
+def test_a_check_that_was_cut_short_goes_on_where_it_was(answered: int) -> None:
+    extent, model = (20, 20), share_seen(box((20, 20)))
+    whole = refined(model, extent, hint(extent), max_evals=60, batch_size=1)
+    assert whole.check is not None
+    model.batches.clear()
+
+    def fails(batch: np.ndarray) -> Any:
+        if model.calls == 60 - 12 + answered:
+            raise RuntimeError("gone")
+        return model(batch)
+
+    with pytest.raises(borex.ModelError) as caught:
+        refined(fails, extent, hint(extent), max_evals=60, batch_size=1)
+    refiner = caught.value.refiner
+    assert refiner is not None
+    assert refiner.evals == 48 + answered
+    assert refiner.result().check is None
+    while len(masks := refiner.ask()):
+        seen = np.asarray(masks, dtype=np.uint8)[..., None]
+        refiner.tell(masks, model.model(seen))
+    assert refiner.evals == 60
+    assert refiner.result().check == whole.check

@@ -110,13 +110,14 @@ class Refiner:
             self._opened = True
         if self.stop_reason is None and self._check_at < 0:
             reserve = N_CHECK if self._initial_at >= 0 else 0
-            if room > reserve and not self._settled():
+            if self._asked[0] != "check" and room > reserve and not self._settled():
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
                     return self._note_asked("round", masks, self._in_turn(len(masks)))
-            if 0 < reserve <= room:
-                return self._note_asked("check", tops(self._posterior()[0]), self._in_turn(N_CHECK))
+            told = N_CHECK - len(self._asked[1]) if self._asked[0] == "check" else 0  # where some were answered before
+            if 0 < reserve - told <= room:
+                return self._note_asked("check", tops(self._posterior()[0])[told:], self._in_turn(N_CHECK)[told:])
         self.stop_reason = self.stop_reason or self._reason(room)
         return np.empty((0, *self.extent), dtype=bool)
 
@@ -194,16 +195,21 @@ class Refiner:
         self._find_target(coverage, scores)
         links, values = self._links(scores), self._values(scores)
 
-        kind = self._asked[0] if np.array_equal(self._asked[1], coverage) else "other"
+        kind, asked = self._asked
+        is_part = kind == "check" and len(coverage) < len(asked)  # as much of it as was answered before a failure
+        kind = kind if np.array_equal(asked[: len(coverage)] if is_part else asked, coverage) else "other"
         if fills is None:
-            fills = np.zeros(len(masks), dtype=int) if kind == "other" else self.fills
+            fills = np.zeros(len(masks), dtype=int) if kind == "other" else self.fills[: len(masks)]
         first, self._asked = self.evals, ("nothing", coverage[:0])
         self.told_fills = np.concatenate([self.told_fills, fills])
         self.coverage = np.concatenate([self.coverage, coverage])
         self._keep(scores)
         if kind == "check":
             # No data: the map that the check measured is the one that is returned.
-            self._check_at = first
+            if is_part:
+                self._asked = "check", asked[len(coverage) :]
+            else:
+                self._check_at = self.evals - N_CHECK
             return
         if kind == "opening":
             self._opened = True
