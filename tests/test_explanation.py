@@ -18,6 +18,7 @@ from borex import Explanation, Refiner
 from borex.blackbox import Model
 from borex.errors import FileError, InputError, TargetError
 from borex.explanation import Check
+from borex.targets import Target
 from tests.closed_form import box, bumps, linear, ones, same, share_seen
 from tests.test_refine import IMAGE, hint, refined
 from tests.test_refiner import driven, scores_of
@@ -287,3 +288,17 @@ def test_an_explanation_is_written_whole_or_not_at_all(tmp_path: Path, monkeypat
         found.save(tmp_path / "a.npz")
     assert (tmp_path / "a.npz").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_name_may_be_as_long_as_the_file_system_has_it(tmp_path: Path) -> None:
+    found = borex.refine(share_seen(box((20, 30))), ones((20, 30)), target=1, max_evals=24, layout="HWC", baseline=0)
+    found.save(tmp_path / ("y" * 251 + ".npz"))
+    with pytest.raises(FileError, match="File name too long"):
+        found.save(tmp_path / ("y" * 300 + ".npz"))
+
+
+def test_a_target_of_numpys_integers_is_saved(tmp_path: Path) -> None:
+    target = Target(np.int64(1), "x", against=np.int64(0))  # type: ignore[arg-type]
+    found = borex.refine(share_seen(box((9, 9))), ones((9, 9)), target=target, max_evals=24, layout="HWC", baseline=0)
+    found.save(tmp_path / "a.npz")
+    assert Explanation.load(tmp_path / "a.npz").target == Target(1, "x", against=0)

@@ -185,3 +185,9 @@ def test_a_target_function_that_gives_nan_is_told_of_it() -> None:
     target = find_target(lambda s: np.where(s[:, 0] > 1, np.nan, s[:, 0]), np.zeros((1, 2)))
     with pytest.raises(TargetError, match=r"returned nan for the scores \[2\. 0\.\]; expected a finite value"):
         target.value(np.array([[0.0, 0.0], [2.0, 0.0]]))
+
+
+def test_a_tensor_of_one_class_is_counted() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TargetError, match="target has 1 values; expected one class for one input"):
+        find_target(torch.tensor([1]), P)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,14 @@ def save_npz(path: Path, found: Explanation) -> None:
     arrays = {name: getattr(found, name) for name in ARRAYS} | {name: getattr(found.record, name) for name in RECORDED}
     arrays["record_initial"] = found.record.initial
     present = {name: values for name, values in arrays.items() if values is not None}
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # so that it is there whole or not at all
+    part = path.with_name(f".borex.{os.getpid()}.part")  # so that it is there whole or not at all
     try:
         with open(part, "wb") as file:
             np.savez_compressed(file, json=np.array(json.dumps(text)), **present)
         part.replace(path)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
         raise FileError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from borex.errors import InputError, TargetError
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
 CLIP = 1e-4
 
-TargetLike = int | str | tuple[Any, Any] | Callable[[np.ndarray], np.ndarray] | None
+TargetLike = SupportsIndex | str | tuple[Any, Any] | Callable[[np.ndarray], np.ndarray] | None
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -131,7 +131,8 @@ def find_target(
     labels = _both_labels(labels)
     if isinstance(target, Target):
         check_target(target, None, 2 if scores.shape[1] == 1 else scores.shape[1])
-        return target
+        index, against = (None if one is None else operator.index(one) for one in (target.index, target.against))
+        return replace(target, index=index, against=against)
     if callable(target):
         found = Target(None, getattr(target, "__name__", "function"), function=target)
         found.value(scores, output)
@@ -164,7 +165,7 @@ def _index(target: Any, classes: int | None, labels: Sequence[str] | None) -> in
         return _index(_index_of_label(target, labels), classes, None)
     if np.ndim(target) > 0:
         raise TargetError(
-            f"target has {np.size(target)} values; expected one class for one input. "
+            f"target has {int(np.prod(np.shape(target)))} values; expected one class for one input. "
             "Explain the inputs of a batch one by one"
         )
     try:

@@ -151,3 +151,16 @@ def test_a_damaged_film_is_said_in_one_line(folder: Path, capsys: pytest.Capture
     assert main(["refine-each", "films", "--out", "out", *FEW]) == 0
     (said,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
     assert said.startswith("borex: films/a.mkv is damaged")
+
+
+def test_a_result_that_cannot_be_written_stops_no_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, long = folder / "photos", "a" * 245
+    photos.mkdir()
+    shutil.copy("photo.png", photos / f"{long}.png")
+    shutil.copy("photo.png", photos / "b.png")
+    assert main(["refine-each", "photos", "--out", "out", *FEW]) == 2
+    assert f"{long}_overlay.png: File name too long" in capsys.readouterr().err
+    assert (folder / "out" / "b.npz").exists()
+    rows = {row["input"]: row for row in table(folder / "out" / "summary.csv")}
+    assert "too long" in rows[f"{long}.png"]["error"]
+    assert rows["b.png"]["evals"] == "20"

@@ -12,11 +12,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 
 import borex
 from borex.apps import commands, outputs
 from borex.apps.cli import main
-from borex.errors import ModelError
+from borex.errors import FileError, ModelError
 from borex.media.read import read_image
 
 
@@ -161,3 +162,26 @@ def test_the_installed_program_is_this_one() -> None:
 
     (script,) = entry_points(group="console_scripts", name="borex")
     assert script.load() is main
+
+
+def test_without_av_a_folder_of_frames_costs_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = folder / "frames"
+    frames.mkdir()
+    for i in range(3):
+        Image.new("RGB", (40, 30), (i * 90, 90, 0)).save(frames / f"{i}.png")
+    monkeypatch.setattr(outputs, "find_spec", lambda name: None)
+    monkeypatch.setattr(commands, "refine", lambda *_, **__: pytest.fail("the model was asked"))
+    assert "writing a video file needs the package 'av'" in failure(capsys, 2, "refine", "frames")
+
+
+def test_pictures_that_cannot_be_written_lose_no_answers(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise FileError("cannot write: the disk is full")
+
+    monkeypatch.setattr(outputs, "save_png", full)
+    assert "the disk is full" in failure(capsys, 2, "refine", "photo.png", "--max-evals", "20")
+    assert borex.Explanation.load("borex-out/photo.npz").evals == 20

@@ -174,3 +174,10 @@ def test_an_explanation_of_lime() -> None:
     np.testing.assert_allclose(accepted(found, IMAGE, target=1), np.array([0, 1, 0])[segments])
     with pytest.raises(TargetError, match="lime's explanation has no map of class 2; it has those of 4, 1"):
         accepted(found, IMAGE, target=2)
+
+
+def test_channels_and_classes_behind_are_told_from_a_batch() -> None:
+    with pytest.raises(
+        InputError, match=r"with channels and 4 classes behind; expected that of one class: initial\[\.\.\., 7\]"
+    ):
+        accepted(np.ones((1, 12, 9, 3, 4)), (12, 9), channels=3)

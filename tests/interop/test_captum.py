@@ -121,3 +121,35 @@ def test_a_single_output_is_explained_itself_whatever_its_sign() -> None:
 
     found, same = (Refined(forward, **OPTIONS).attribute(inputs(1), 0, target) for target in (None, 1))
     assert torch.equal(found, same)
+
+
+def test_each_input_has_its_own_initial_map() -> None:
+    method = Refined(Linear(), max_evals=24, output="logits", method="paper")
+    maps = np.zeros((3, *EXTENT), np.float32)
+    for i in range(3):
+        maps[i, 6 * i : 6 * i + 4, 3:9] = i + 1
+    seen = []
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        found = borex.refine(*arguments, **options)
+        seen.append(found.initial)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("borex.interop.captum.refine", recorded)
+        for given in (maps, torch.from_numpy(maps), maps[:, None], (torch.from_numpy(maps[:, None]),)):
+            method.attribute(inputs(3), 0, 0, initial=given)
+    assert len(seen) == 12
+    for i, one in enumerate(seen):
+        np.testing.assert_allclose(one, maps[i % 3])
+    with pytest.raises(
+        InputError, match=r"the initial maps have shape \(2, 20, 27\) for 3 inputs; expected one for each"
+    ):
+        method.attribute(inputs(3), 0, 0, initial=maps[:2])
+
+
+def test_a_noise_tunnel_may_be_laid_around_it() -> None:
+    found = attr.NoiseTunnel(Refined(Linear(), max_evals=24, output="logits")).attribute(
+        inputs(1), nt_samples=2, target=0
+    )
+    assert found.shape == inputs(1).shape

@@ -68,7 +68,7 @@ def write(
 ) -> Path:
     """An ONNX file. `is_open`: its extent is not stated. `normalises`: `(x / 255 - MEAN) / STD` is inside.
 
-    `answers`: "logits", "probabilities", or "features first", where the scores are the second output.
+    `answers`: "logits", "probabilities", "features first" or "label first", where the scores are the second output.
     """
     ours = layout.replace("C", "") + "C"
     order = [layout.index(axis) for axis in ours]
@@ -101,6 +101,9 @@ def write(
         nodes.append(helper.make_node("Unsqueeze", ["features", "axis"], ["maps"]))
         constants["axis"] = np.array([2])
         outputs.insert(0, helper.make_tensor_value_info("maps", TensorProto.FLOAT, [batch, channels, 1]))
+    if answers == "label first":
+        nodes.append(helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=1))
+        outputs.insert(0, helper.make_tensor_value_info("label", TensorProto.INT64, [batch, 1]))
     taken = helper.make_tensor_value_info("input", DTYPES[dtype], declared or [sizes[axis] for axis in layout])
     graph = helper.make_graph(
         nodes, "tiny", [taken], outputs, [numpy_helper.from_array(value, name) for name, value in constants.items()]

@@ -173,6 +173,13 @@ def test_the_scores_may_be_any_output(tmp_path: Path) -> None:
         wrap(path, output_name="nothing")
 
 
+def test_a_label_is_no_score(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", answers="label first")
+    with pytest.raises(InputError, match=r"output 'label' is tensor\(int64\) .*expected scores, floats.*'logits'"):
+        wrap(path)
+    close(wrap(path, output_name="logits")(media(2)), logits(media(2) / 255))
+
+
 def test_logits_and_probabilities(tmp_path: Path) -> None:
     batch = media(3)
     expected = softmax(logits(normalised(batch)))

@@ -13,7 +13,7 @@ from borex.errors import InputError, LayoutError
 
 torch = pytest.importorskip("torch")
 
-from borex.models.processors import clip_facts, preset_of  # noqa: E402
+from borex.models.processors import facts_of, preset_of  # noqa: E402
 from borex.models.torch import wrap  # noqa: E402
 
 T, H, W = 4, 32, 32
@@ -110,13 +110,13 @@ def test_what_is_said_wins_over_what_is_found() -> None:
     assert wrap(module, layout="NTCHW").extent is None
     assert wrap(module, output="probabilities").output == "probabilities"
     numbered = SimpleNamespace(num_frames=4, image_size=(H, W), id2label={0: "LABEL_0", 1: "LABEL_1"})
-    facts = clip_facts(SimpleNamespace(config=numbered, main_input_name="pixel_values"))
+    facts = facts_of(SimpleNamespace(config=numbered, main_input_name="pixel_values"))
     assert facts is not None
     assert (facts.labels, facts.extent, facts.gives_logits) == (None, (4, H, W), False)
 
 
 def test_other_modules_still_have_to_say_their_layout() -> None:
-    assert clip_facts(Probe()) is None
+    assert facts_of(Probe()) is None
     with pytest.raises(LayoutError, match="whether the module takes channels or frames first cannot be told"):
         wrap(Probe(), extent=(T, H, W))
 
@@ -152,3 +152,29 @@ def test_a_processor_that_swaps_colours_is_refused() -> None:
     processor = SimpleNamespace(image_mean=[0.5] * 3, image_std=[0.5] * 3, do_flip_channel_order=True)
     with pytest.raises(InputError, match=r"turns RGB into BGR .*lambda x: module\(x\.flip\(1\)\)"):
         preset_of(processor)
+
+
+def test_what_subtracts_nothing_has_no_mean_colour() -> None:
+    transformers = pytest.importorskip("transformers")
+    processor = transformers.ViTImageProcessor(do_normalize=False, do_resize=False)
+    net = Probe()
+    model = wrap(net, preprocess=processor, extent=(H, W))
+    assert model.mean is None
+    model.scores(CLIP[:1])
+    np.testing.assert_allclose(net.fed.numpy(), processor(CLIP[0], return_tensors="np")["pixel_values"], atol=1e-5)
+
+
+def test_a_classifier_of_images_of_transformers_runs_as_it_is() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        image_size=32, patch_size=16, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        id2label=NAMES, label2id={name: i for i, name in NAMES.items()},
+    )  # fmt: skip
+    model = transformers.ViTForImageClassification(config)
+    assert wrap(model).extent == (32, 32)
+    assert wrap(model).output == "logits"
+    photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    found = borex.refine(model, photo, target="dive", max_evals=24)
+    assert (found.target.index, found.saliency.shape) == (1, (50, 70))
+    crop = transformers.ViTImageProcessor(size={"height": 48, "width": 48})
+    assert wrap(model, preprocess=crop).extent == (48, 48)  # what it is told wins

@@ -117,7 +117,7 @@ def test_tuples_dicts_and_hugging_face_outputs(pack: Callable[[Any], Any]) -> No
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_module_is_asked_in_eval_mode_and_left_as_it_was(fails: bool) -> None:
     def pack(x: Any) -> Any:
-        assert torch.is_inference_mode_enabled()
+        assert not torch.is_grad_enabled()
         if fails:
             raise RuntimeError("midway")
         return x
@@ -207,3 +207,24 @@ def test_what_has_no_training_flag_is_asked_all_the_same(how: str) -> None:
         made = torch.export.export(net, (x,)).module() if how == "exported" else torch.jit.freeze(torch.jit.script(net))
     batch = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), dtype=np.uint8)
     np.testing.assert_allclose(wrap(made).scores(batch), wrap(net).scores(batch), rtol=1e-5)
+
+
+def test_a_module_that_keeps_a_tensor_can_be_trained_afterwards() -> None:
+    class Keeps(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.places = torch.nn.Parameter(torch.ones(1)), None
+
+        def forward(self, x: Any) -> Any:
+            if self.places is None:
+                self.places = torch.linspace(0, 1, x.shape[-1])
+            return (x * self.places * self.scale).mean(dim=(2, 3))
+
+    module = Keeps()
+    wrap(module).scores(media(2))
+    module(torch.rand(2, 3, *EXTENT)).sum().backward()
+    assert module.scale.grad is not None
+
+
+def test_the_extent_may_be_an_array() -> None:
+    assert wrap(torch.nn.Flatten(), extent=np.array([6, 5])).extent == (6, 5)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from borex.apps.inputs import (
     said_on_stderr,
     wanted_target,
 )
-from borex.apps.outputs import check_apart, check_writable, facts, name_of, print_json, target_facts, write
+from borex.apps.outputs import check_apart, check_film, check_writable, facts, name_of, print_json, target_facts, write
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
@@ -128,6 +128,7 @@ def refine_command(
     begin = initial_map(initial)
     check_writable(out)
     check_apart(media, initial, out)
+    check_film(given)
     explanation = refine(
         box,
         given,

@@ -48,14 +48,18 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
         if is_new:
             table.writerow(COLUMNS)
         for one in refine_many(model, missing, **options):
-            path = missing[one.index]
-            if one.explanation is None:
-                code = max(code, 1 if isinstance(one.error, ModelError) else 2)
-                text = " ".join(str(one.error).split())
+            path, error = missing[one.index], one.error
+            if one.explanation is not None:
+                try:
+                    write(one.explanation, out, path.stem)
+                except FileError as failed:
+                    error = failed
+            if one.explanation is None or error is not None:
+                code = max(code, 1 if isinstance(error, ModelError) else 2)
+                text = " ".join(str(error).split())
                 print(f"borex: {path}: {text}", file=sys.stderr)
                 table.writerow((path.name, "", "", 0, "", text, settings))
             else:
-                write(one.explanation, out, path.stem)
                 table.writerow((path.name, *_facts(one.explanation), "", settings))
                 print(f"{path}: {one.explanation.title()}")
             file.flush()

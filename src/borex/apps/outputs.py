@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from borex.errors import FileError
+from borex.errors import FileError, MissingExtraError
 from borex.explanation import Explanation
 from borex.media.write import picture, save_png
 
@@ -25,6 +26,12 @@ def check_writable(folder: Path) -> None:
         raise FileError(
             f"cannot write to the folder {folder}: {error.strerror}. Choose another one with --out"
         ) from error
+
+
+def check_film(given: Any) -> None:
+    """Raises MissingExtraError where a clip was read, of a folder of pictures, but no film can be written."""
+    if hasattr(given, "seconds") and find_spec("av") is None:
+        raise MissingExtraError("writing a video file", "av", "video")
 
 
 def check_apart(media: Path, initial: str | None, out: Path) -> None:
@@ -55,14 +62,18 @@ def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
         "strip" if is_clip else "panel": folder / f"{stem}_{'strip' if is_clip else 'panel'}.png",
         "explanation": folder / f"{stem}.npz",
     }
-    if is_clip:
-        explanation.save(files["overlay"])
-        explanation.save(files["strip"])
-    else:
-        assert explanation.media is not None
-        save_png(files["overlay"], explanation.overlay(picture(explanation.media, MAX_SIDE)))
-        save_png(files["panel"], explanation.panel())
-    explanation.save(files["explanation"])
+    try:
+        if is_clip:
+            explanation.save(files["overlay"])
+            explanation.save(files["strip"])
+        else:
+            assert explanation.media is not None
+            save_png(files["overlay"], explanation.overlay(picture(explanation.media, MAX_SIDE)))
+            save_png(files["panel"], explanation.panel())
+    except Exception:  # pictures can be made anew, answers cannot
+        explanation.save(files["explanation"])
+        raise
+    explanation.save(files["explanation"])  # last: what is there is there whole
     return {name: str(path) for name, path in files.items()}
 
 

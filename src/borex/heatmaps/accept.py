@@ -39,6 +39,11 @@ def accepted(
         values = values[0]
     if values.ndim == len(extent) + 1:
         values = _without_channels(values, extent, channels, target, labels)
+    elif values.ndim == len(extent) + 2 and values.shape[: len(extent)] == extent:
+        raise InputError(
+            f"the initial map has shape {values.shape}, with channels and {values.shape[-1]} classes behind; expected "
+            "that of one class: initial[..., 7]"
+        )
     elif values.ndim == len(extent) + 2:
         raise InputError(
             f"the initial map has shape {values.shape}, a batch of {len(values)} maps; expected one, for one input at "

@@ -41,7 +41,7 @@ def fitted(
     sees vectors of segments, 1 = kept; pixels are composed where the model is asked. It draws from torch's global
     state, which is set from the seed meanwhile and put back.
     """
-    torch, attr = needs("LIME and SHAP", "captum", _captum)
+    torch, attr = needs("a heat map by LIME or SHAP", "captum", _captum)
     asked: list[tuple[np.ndarray, np.ndarray]] = []
     count = int(labels.max()) + 1
 
@@ -71,9 +71,9 @@ def fitted(
 
 def check_extras() -> None:
     """Raises MissingExtraError where a package that LIME and SHAP need is not installed."""
-    needs("LIME and SHAP", "captum", _captum)
-    needs("LIME and SHAP", "scikit-image", lambda: importlib.import_module("skimage.segmentation"))
-    needs("LIME and SHAP", "scikit-learn", lambda: importlib.import_module("sklearn.linear_model"))
+    needs("a heat map by LIME or SHAP", "captum", _captum)
+    needs("a heat map by LIME or SHAP", "scikit-image", lambda: importlib.import_module("skimage.segmentation"))
+    needs("a heat map by LIME or SHAP", "scikit-learn", lambda: importlib.import_module("sklearn.linear_model"))
 
 
 def _captum() -> tuple[Any, Any]:

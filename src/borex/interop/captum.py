@@ -12,6 +12,7 @@ from borex.refine import refine
 try:
     import torch
     from captum.attr import Attribution
+    from captum.log import log_usage
 except ImportError as error:
     raise MissingExtraError("borex.interop.captum", "captum", "heatmaps") from error
 
@@ -26,6 +27,7 @@ class Refined(Attribution):  # type: ignore[misc]
         super().__init__(forward_func)
         self.options = options
 
+    @log_usage()  # type: ignore[untyped-decorator]  # by which NoiseTunnel finds what it wraps
     def attribute(
         self,
         inputs: Any,
@@ -39,8 +41,9 @@ class Refined(Attribution):  # type: ignore[misc]
         `inputs`: a tensor `(n, C, H, W)` or `(n, C, T, H, W)`, or a tuple of one. `baselines`: what hidden values
         become: a number, a tensor that broadcasts to an input or one for each; None: a blur. `target`: a class, or one
         an input (list or tensor); None: the top class of each, or a single output itself. `additional_forward_args`:
-        passed on; tensors of `n` rows go with their input. `initial`: the map to refine, as in `borex.refine`, or a
-        tensor `(n, C, *extent)`, one for each, such as another attribution of Captum.
+        passed on; tensors of `n` rows go with their input. `initial`: the map to refine, as in `borex.refine`; of
+        arrays and tensors one for each input, `(n, C, *extent)`, such as another attribution of Captum, or
+        `(n, *extent)`.
         """
         tensor = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
         if not isinstance(tensor, torch.Tensor) or tensor.ndim not in (4, 5):
@@ -52,7 +55,7 @@ class Refined(Attribution):  # type: ignore[misc]
             explanation = refine(
                 self._black_box(one, *_rows(additional_forward_args, at, len(tensor))),
                 one,
-                _own(initial, at, len(tensor)),
+                _own(initial, at, len(tensor), tensor.ndim),
                 target=_target(target, at, len(tensor)),
                 baseline=_baseline(baselines, at, len(tensor)),
                 layout="NCHW" if tensor.ndim == 4 else "NCTHW",
@@ -83,9 +86,17 @@ def _rows(arguments: Any, at: int, n: int) -> tuple[list[Any], list[bool]]:
     return [a[at : at + 1] if is_row else a for a, is_row in zip(every, are_rows, strict=True)], are_rows
 
 
-def _own(initial: Any, at: int, n: int) -> Any:
-    """The initial map of one input: its own of a tensor for all of them."""
-    return initial[at] if isinstance(initial, torch.Tensor) and initial.ndim > 3 and len(initial) == n else initial
+def _own(initial: Any, at: int, n: int, axes: int) -> Any:
+    """The initial map of one input: its own of an array or tensor for all of them, with channels or without."""
+    initial = initial[0] if isinstance(initial, tuple) and len(initial) == 1 else initial
+    if not isinstance(initial, (torch.Tensor, np.ndarray)) or initial.ndim < axes - 1:
+        return initial
+    if len(initial) != n:
+        raise InputError(
+            f"the initial maps have shape {tuple(initial.shape)} for {n} inputs; expected one for each, (n, *extent) "
+            "or (n, channels, *extent)"
+        )
+    return initial[at]
 
 
 def _target(target: Any, at: int, n: int) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def wrap(
     extent: Sequence[int] | None = None,
     output: Output = "auto",
     output_name: str | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, str] | None = None,
     threads: int | None = None,
 ) -> Model:
     """The classifier in an ONNX file as a Model, which takes media `(n, *extent, channels)`.
@@ -236,6 +236,9 @@ def _extent(wanted: tuple[int, ...] | None, fixed: tuple[int | None, ...]) -> tu
     return wanted
 
 
+FLOATS = ("tensor(float)", "tensor(float16)", "tensor(bfloat16)", "tensor(double)")
+
+
 def _scores(outputs: Sequence[Any], name: str | None) -> tuple[str, int | None]:
     """The name of the output with the class scores, and the number of classes where the graph tells it."""
     listed = ", ".join(f"{one.name!r} {one.type} {one.shape}" for one in outputs)
@@ -243,10 +246,10 @@ def _scores(outputs: Sequence[Any], name: str | None) -> tuple[str, int | None]:
     if not found:
         raise InputError(f"output_name is {name!r}, which the ONNX graph has not; it has {listed}")
     chosen = found[0]
-    if not chosen.type.startswith("tensor(") or (chosen.shape and len(chosen.shape) != 2):
+    if chosen.type not in FLOATS or (chosen.shape and len(chosen.shape) != 2):
         raise InputError(
-            f"the ONNX graph's output {chosen.name!r} is {chosen.type} of shape {chosen.shape}; expected scores "
-            f"(n, classes). Name the output that has them: wrap(..., output_name=...), one of {listed}"
+            f"the ONNX graph's output {chosen.name!r} is {chosen.type} of shape {chosen.shape}; expected scores, "
+            f"floats (n, classes). Name the output that has them: wrap(..., output_name=...), one of {listed}"
         )
     classes = chosen.shape[1] if chosen.shape else None
     return str(chosen.name), classes if isinstance(classes, int) else None

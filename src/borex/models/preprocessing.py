@@ -137,7 +137,10 @@ def check_batch(batch: np.ndarray, layout: str, channels: int | None, extent: Se
     got = batch.shape[1:-1]
     if extent is not None and any(want not in (None, size) for want, size in zip(extent, got, strict=True)):
         wanted = tuple("any" if want is None else want for want in extent)
-        raise InputError(f"the model takes the extent {wanted}; got {got}. Resize the media to it first")
+        raise InputError(
+            f"the model takes the extent {wanted}; got {got}. Resize the media to it first, or "
+            "say what it is to be brought to: wrap(..., extent=...)"
+        )
 
 
 def checked_output(output: str) -> None:
@@ -163,7 +166,7 @@ def checked_extent(extent: Any, layout: str) -> tuple[int, ...] | None:
     """`extent` as a tuple, one size above 0 for each of the layout's axes but N and C; raises InputError otherwise."""
     if extent is None:
         return None
-    sizes = tuple(extent) if isinstance(extent, (tuple, list)) else (extent,)
+    sizes = tuple(extent) if isinstance(extent, (tuple, list, np.ndarray)) else (extent,)
     if len(sizes) != len(layout) - 2 or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
         names = "(T, H, W)" if "T" in layout else "(H, W)"
         raise InputError(f"extent is {extent!r}; expected {names}, for example {(16, 112, 112)[-len(layout) + 2 :]}")

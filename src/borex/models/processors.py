@@ -24,7 +24,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class Facts:
-    """Of a clip classifier: the `layout` it takes; the `extent`, the `labels` and that its scores are logits, where it
+    """Of a classifier: the `layout` it takes; the `extent`, the `labels` and that its scores are logits, where it
     says so."""
 
     layout: str
@@ -61,6 +61,7 @@ def _of_processor(processor: Any) -> Preset:
     taken = getattr(processor, "offset", False) or getattr(processor, "rescale_offset", False)
     offset = 1.0 if taken and getattr(processor, "do_rescale", True) else 0.0
     mean, std = np.asarray(0.0), np.asarray(1.0)
+    subtracts = offset != 0 or getattr(processor, "do_normalize", True)
     if getattr(processor, "do_normalize", True):
         mean, std = np.asarray(processor.image_mean, float), np.asarray(processor.image_std, float)
     if getattr(processor, "include_top", False):  # EfficientNet's: divided by std once more
@@ -69,7 +70,8 @@ def _of_processor(processor: Any) -> Preset:
     size = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
     # 255 is what an adapter takes for granted, and then it checks the media's range.
     scale = None if abs(1 / factor - 255) < 1e-6 else 1 / factor
-    return Preset(mean + offset, std, scale, _sides(size or getattr(processor, "size", None)))
+    # std alone keeps the scale that goes without saying.
+    return Preset(mean + offset if subtracts else None, std, scale, _sides(size or getattr(processor, "size", None)))
 
 
 def _sides(size: Any) -> list[int] | None:
@@ -86,13 +88,18 @@ def _sides(size: Any) -> list[int] | None:
     return [int(sides["shortest_edge"])] * 2 if sides.get("shortest_edge") else None
 
 
-def clip_facts(module: Any) -> Facts | None:
-    """What a clip classifier of transformers (frames first), torchvision or PyTorchVideo (channels first) says of
-    itself; None for any other module."""
+def facts_of(module: Any) -> Facts | None:
+    """What a classifier of transformers (of clips: frames first), or a clip classifier of torchvision or PyTorchVideo
+    (channels first), says of itself; None for any other module."""
     config = getattr(module, "config", None)
     frames, side = getattr(config, "num_frames", None), getattr(config, "image_size", None)
-    if getattr(module, "main_input_name", None) == "pixel_values" and isinstance(frames, int) and side is not None:
-        return Facts("NTCHW", (frames, *(_sides(side) or [])), _named(config), hasattr(module, "classifier"))
+    if getattr(module, "main_input_name", None) == "pixel_values":
+        gives_logits = hasattr(module, "classifier")
+        if isinstance(frames, int) and side is not None:
+            return Facts("NTCHW", (frames, *(_sides(side) or [])), _named(config), gives_logits)
+        if frames is None and gives_logits:
+            sides = _sides(side)
+            return Facts("NCHW", None if sides is None else tuple(sides), _named(config), gives_logits)
     package = type(module).__module__
     if package.startswith(("torchvision.models.video", "pytorchvideo.models")):
         return Facts("NCTHW")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from borex.models.preprocessing import (
     checked_output,
     colours,
 )
-from borex.models.processors import clip_facts, preset_of
+from borex.models.processors import facts_of, preset_of
 
 try:
     import torch
@@ -59,7 +59,7 @@ def wrap(
     extent: Sequence[int] | None = None,
     device: Any = None,
     output: Output = "auto",
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, str] | None = None,
     channels_last: bool = False,
     precision: str | None = None,
 ) -> Model:
@@ -71,8 +71,8 @@ def wrap(
     `preprocess`: a preset such as torchvision's `weights.transforms()`, or a processor of transformers, in place of
     mean, std, scale and (for images) extent. Media is brought to the crop size whole; nothing is cropped away.
     `layout`: how the module takes its input, one of NCHW, NHWC, NCTHW, NTCHW, NTHWC; "auto": of the clip classifiers of
-    torchvision and PyTorchVideo NCTHW, of transformers' NTCHW, with the extent, labels and logits that their
-    configuration states; of all others NCHW for images, and an error for clips.
+    torchvision and PyTorchVideo NCTHW, of transformers' NTCHW; of all others NCHW for images, and an error for
+    clips. Of transformers' classifiers also the extent, labels and logits that their configuration states.
     `extent`: what media is brought to, `(H, W)` or `(T, H, W)`; None: any.
     `device`: where the module must be; it is never moved. Only a module without parameters is fed on another device.
     `output`, `labels`: as in `borex.blackbox.Model`. The module may return a tensor, a tuple, a dict or `.logits`.
@@ -81,7 +81,7 @@ def wrap(
     `precision`: "fp32", "tf32" (matrices and convolutions rounded to 10 bits on NVIDIA GPUs that can) or "bf16"
     (autocast); None: as torch is set. What it changes in torch is changed back after every call.
 
-    While it is asked, the module is in eval mode and torch in inference mode; the training flag of each submodule is
+    While it is asked, the module is in eval mode and no gradients are taken; the training flag of each submodule is
     then what it was, whatever fails. Parameters, `requires_grad` and hooks are left alone. Several threads may ask a
     module that is in eval mode before.
 
@@ -95,9 +95,10 @@ def wrap(
             raise InputError("preprocess brings its own mean and std; give either them or preprocess")
         preset = preset_of(preprocess)
         mean, std, scale = preset.mean, preset.std, preset.scale if scale is None else scale
-        if extent is None and layout in ("auto", "NCHW", "NHWC") and clip_facts(module) is None:
+        own = facts_of(module)
+        if extent is None and layout in ("auto", "NCHW", "NHWC") and (own is None or own.layout == "NCHW"):
             extent = preset.crop
-    facts = clip_facts(module) if layout == "auto" else None
+    facts = facts_of(module) if layout == "auto" else None
     if facts is not None:
         layout, extent = facts.layout, facts.extent if extent is None else extent
         labels = facts.labels if labels is None else labels
@@ -202,14 +203,14 @@ def _precise(precision: str | None, device: str) -> Iterator[None]:
 
 @contextmanager
 def _asked(module: Any) -> Iterator[None]:
-    """Eval mode and inference mode; afterwards every submodule's training flag is what it was."""
+    """Eval mode, no gradients; afterwards every submodule's training flag is what it was."""
     # What is frozen or exported has no flag, or cannot be told; what is in eval mode already is left alone.
     modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
     try:
         if any(training for _, training in modes):
             with suppress(NotImplementedError):
                 module.eval()
-        with torch.inference_mode():
+        with torch.no_grad():  # in inference mode, what a module keeps for later could not be trained with
             yield
     finally:
         for part, training in modes:
