@@ -331,3 +331,30 @@ def test_a_check_that_was_cut_short_goes_on_where_it_was(answered: int) -> None:
         refiner.tell(masks, model.model(seen))
     assert refiner.evals == 60
     assert refiner.result().check == whole.check
+
+
+def test_a_result_within_the_check_is_that_of_its_record() -> None:
+    extent, model = (20, 20), share_seen(box((20, 20)))
+
+    def fails(batch: np.ndarray) -> Any:
+        if model.calls == 53:
+            raise RuntimeError("gone")
+        return model(batch)
+
+    with pytest.raises(borex.ModelError) as caught:
+        refined(fails, extent, hint(extent), max_evals=60, batch_size=1)
+    assert caught.value.refiner is not None
+    found = caught.value.refiner.result()
+    again = found.for_target(1)
+    assert np.array_equal(found.saliency, again.saliency)
+    assert np.array_equal(found.std, again.std)
+
+
+@pytest.mark.parametrize("initial", [None, "hint"])
+def test_what_only_the_ends_tell_is_as_unsure_as_the_prior(initial: Any) -> None:
+    extent = (20, 20)
+    refiner = borex.Refiner(extent, hint(extent) if initial else None, target=1, output="probabilities")
+    refiner.tell(np.stack([np.ones(extent), np.zeros(extent)]), np.array([[0.1, 0.9], [0.9, 0.1]]))
+    found = refiner.result()
+    assert 0.01 < found.std.max() < 100
+    assert found.trust is None or found.trust[1] < 100

@@ -74,7 +74,8 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
     trust = TRUST
     if field._h is not None and len(rows):
         explained = rows @ field._h
-        trust = TRUST / max(float(explained.std()), 1e-9)
+        spread = float(explained.std())
+        trust = TRUST / spread if spread > 1e-9 else TRUST  # no mask has hidden a part yet
         fixed += trust**2 * np.outer(explained, explained)
 
     lengths = (LENGTH,) * (len(field.grid) - 1) if start is None else start.lengths
@@ -84,7 +85,8 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
     @cache
     def rung(lengths: tuple[float, ...]) -> _Rung:
         gram = rows @ field._prior.applied(lengths, rows).T
-        unit = max(float(np.diag(gram).mean()), 1e-12)
+        mean = float(np.diag(gram).mean())
+        unit = mean if mean > 1e-12 else 1.0
         gram /= unit
         return _Rung((gram, gram * how.ends, gram * how.fills if how.fills.any() else None, how.overlap), unit)
 

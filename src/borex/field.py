@@ -198,6 +198,7 @@ class Field:
     def with_hyperparameters(self, **changes: object) -> Field:
         """The same field and observations under other hyperparameters."""
         other = copy(self)
+        other._fits = dict(self._fits)
         other.hyperparameters = replace(self._hyper(), **changes)  # type: ignore[arg-type]
         other._forget(keep_scale=True)
         return other

@@ -299,10 +299,16 @@ class Refiner:
             stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
-                self._strategy.points(), self._initial_at, self._check_at, self.initial, self._change, self._appearance,
+                self._strategy.points(), self._initial_at, self._check_begins(), self.initial, self._change,
+                self._appearance,
             ),
             labels=None if self.labels is None else tuple(self.labels),
         )  # fmt: skip
+
+    def _check_begins(self) -> int:
+        """Where the check's answers begin, even if it was cut short; -1: nothing of it was answered."""
+        told = N_CHECK - len(self._asked[1]) if self._asked[0] == "check" else 0
+        return self._check_at if self._check_at >= 0 or not told else self.evals - told
 
     def _checked(self) -> Check | None:
         if self._check_at < 0:

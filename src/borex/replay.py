@@ -27,8 +27,10 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
     at = np.arange(len(record.scores))
     same = refiner.target == explained and refiner.target.function is explained.function
     if record.check_at >= 0 and same:
-        at = np.delete(at, np.arange(record.check_at, record.check_at + N_CHECK))
-        refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
+        end = record.check_at + N_CHECK
+        at = np.delete(at, np.arange(record.check_at, min(end, len(at))))  # a check may have been cut short
+        if end <= len(record.scores):
+            refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
     refiner._opened = True
     values, links = refiner._values(record.scores), refiner._links(record.scores)
     refiner._strategy.replay(record.coverage[at], record.fills[at], links[at], values, record.points)

@@ -48,7 +48,7 @@ def test_grad_cam_plus_plus_by_hand() -> None:
     a, slope = (t.detach().numpy()[0].astype(float) for t in (features[0], torch.autograd.grad(score, features[0])[0]))
     expected = np.zeros(a.shape[1:])
     for channel, g in zip(a, slope, strict=True):
-        alpha = np.where(g != 0, g**2 / (2 * g**2 + channel.sum() * g**3 + 1e-6), 0)
+        alpha = np.where(g != 0, g**2 / (2 * g**2 + channel.sum() * g**3), 0)
         expected += (alpha * np.maximum(g, 0)).sum() * channel
     expected = resize(np.maximum(expected, 0), media.shape[:2])
     found = gradcam_plus_plus(wrap(net, mean=MEAN, std=STD), media, 1)

@@ -75,7 +75,10 @@ def _cam(
         try:
             box.value(seen(x)).backward()
             activations, slopes = (seen.activations[0].numpy(), seen.gradients[0].numpy())
-            heat_map = cam.get_cam_image(x, place, [], activations, slopes)[0]
+            # Neither map changes where slopes grow and activations shrink alike, but the package's alphas have 1e-6 in
+            # their denominators, and slopes behind a mean over many cells are smaller than that.
+            size = float(np.abs(slopes).max()) or 1.0
+            heat_map = cam.get_cam_image(x, place, [], activations * size, slopes / size)[0]
         finally:
             seen.release()  # the package's own `with` would swallow an IndexError
     return resize(np.maximum(heat_map.astype(np.float64), 0), box.extent)

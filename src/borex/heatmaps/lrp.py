@@ -22,7 +22,8 @@ def lrp(
     layout: str = "auto",
 ) -> np.ndarray:
     """The relevance `(*extent,)` of an image or a clip, float64, signed, summed over channels. At the size that the
-    model sees, it sums to the model's raw output for the class: biases take no share.
+    model sees, it sums to the model's raw output for the class, less what units that only their bias makes active take
+    with them: biases pass nothing on (of residual networks nothing, of depthwise ones a part).
 
     `model`, `media`, `target`, `layout`: as in `borex.heatmaps.gradcam`. `composite`: a `zennit.composites.Composite`;
     None: the flat rule for the first layer, z+ for convolutions, epsilon for linear layers ("epsilon plus flat"), with
