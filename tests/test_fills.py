@@ -97,7 +97,8 @@ def test_the_loop_hides_with_each_in_turn_and_opens_with_all() -> None:
     for masks, fills in told[1:-1]:
         half = len(masks) // 2
         assert (masks[:half] == ~masks[half:]).all()
-        assert fills.tolist() == [0, 1] * (half // 2) * 2
+        assert sorted(fills[:half]) == [0] * (half // 2) + [1] * (half // 2)
+        assert (fills[:half] == fills[half:]).all()
     assert refiner.evals == 60
     assert np.array_equal(refiner.result().record.fills, np.concatenate([f for _, f in told]))
     cells = refiner.result().saliency
@@ -109,7 +110,10 @@ def test_refine_is_that_loop_and_its_record_can_be_told_again(tmp_path: Any) -> 
     found = borex.refine(model, ones(EXTENT), target=1, baseline=(0, "black", 2.0, lambda m: m * 2), max_evals=60,
                          output="logits", layout="HWC")  # fmt: skip
     assert found.record.settings.turn == (0, 0, 1, 1)  # black is 0, and twice one is 2
-    assert found.record.fills.tolist()[:13] == [0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0]
+    fills = found.record.fills.tolist()
+    assert fills[:3] == [0, 0, 1]
+    assert sorted(fills[3:13]) == [0] * 6 + [1] * 4  # 0, 0, 1, 1, 0, 0, 1, 1, 0, 0 in some order
+    assert fills[13:23] == fills[3:13]
     again = replay(found.record, found.target, 1).result()
     np.testing.assert_allclose(again.saliency, found.saliency, atol=1e-6)
     loaded = borex.Explanation.load(found.save(tmp_path / "found.npz"))
@@ -133,7 +137,29 @@ def test_what_was_answered_before_a_failure_keeps_its_baselines() -> None:
                      layout="HWC")  # fmt: skip
     refiner = caught.value.refiner
     assert refiner.evals == 21
-    assert refiner.told_fills.tolist() == [0, 0, 1, *[0, 1] * 9]
+    first = refiner.told_fills[3:13]
+    assert refiner.told_fills.tolist() == [0, 0, 1, *first, *first[:8]]
+    assert sorted(first) == [0] * 5 + [1] * 5
+
+
+@pytest.mark.parametrize(("extent", "turn"), [((16, 40, 40), (0, 1)), ((40, 40), (0, 1, 2))])
+def test_no_baseline_has_a_place_or_a_size_of_its_own(extent: tuple[int, ...], turn: tuple[int, ...]) -> None:
+    """In order, neighbours of a Sobol sequence lie in opposite halves, and samples of the posterior come by size."""
+    found: list[tuple[int, ...]] = []
+    for seed in range(6):
+        refiner = Refiner(extent, target=1, max_evals=200, turn=turn, seed=seed, tolerance=0, output="logits")
+        rng = np.random.default_rng(seed)
+        while len(masks := refiner.ask()):
+            kept, fills = np.asarray(masks), refiner.fills
+            is_round = refiner.evals > 0  # not the whole and the baselines alone
+            for mask, fill in zip(kept[: is_round * len(kept) // 2], fills, strict=False):
+                middles = [np.mean(np.nonzero(mask)[axis]) >= size / 2 for axis, size in enumerate(extent)]
+                found.append((int(fill), *middles, mask.mean() > 0.2))
+            refiner.tell(masks, rng.normal(size=(len(masks), 2)), fills)
+    fills, *others = np.array(found, dtype=float).T
+    for number in set(turn):
+        for other in others:
+            assert abs(other[fills == number].mean() - other[fills != number].mean()) < 0.15
 
 
 def test_paper_has_one_and_what_does_not_fit_is_said() -> None:

@@ -114,7 +114,7 @@ class Refiner:
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
-                    return self._note_asked("round", masks, self._in_turn(len(masks)))
+                    return self._note_asked("round", masks, self._in_turn(len(masks), is_shuffled=True))
             told = N_CHECK - len(self._asked[1]) if self._asked[0] == "check" else 0  # where some were answered before
             if 0 < reserve - told <= room:
                 return self._note_asked("check", tops(self._posterior()[0])[told:], self._in_turn(N_CHECK)[told:])
@@ -127,9 +127,14 @@ class Refiner:
         self.fills = fills
         return masks
 
-    def _in_turn(self, n: int) -> np.ndarray:
+    def _in_turn(self, n: int, is_shuffled: bool = False) -> np.ndarray:
         """The baselines of `n` masks: in turn for the first half, the same again for the second, its complements."""
-        return np.tile(np.resize(self.settings.turn, (n + 1) // 2), 2)[:n]
+        first = np.resize(self.settings.turn, (n + 1) // 2)
+        if is_shuffled:
+            # Neighbours in a Sobol sequence lie in opposite halves of its first axis, and Thompson masks come by size:
+            # in order, a baseline would have places and sizes of its own.
+            first = np.random.default_rng([self.settings.seed, self.evals]).permutation(first)
+        return np.tile(first, 2)[:n]
 
     def _opening(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole input, all hidden by each baseline, and the initial map's side of the check, which is data like any
