@@ -133,3 +133,8 @@ def test_the_embedded_model_is_that_of_the_media() -> None:
     pytest.importorskip("onnxruntime")
     clip = np.random.default_rng(0).integers(0, 256, (16, 112, 112, 3), dtype=np.uint8)
     assert rise(None, clip, n=4, baseline=None).heat_map.shape == (16, 112, 112)
+
+
+def test_the_masks_of_a_clip_of_one_frame_are_those_of_an_image() -> None:
+    image, clip = (RiseMasks(300, extent, np.random.default_rng(0))[:] for extent in ((20, 30), (1, 20, 30)))
+    assert image.std() == pytest.approx(clip.std(), rel=0.03)

@@ -46,6 +46,7 @@ class RiseMasks:
         """For each axis the linear weights `(size, cells + 1)` of the coarse grid's values at every pixel."""
         weights = []
         for size, cells, moved in zip(self.extent, self._cells, shift, strict=True):
+            moved = moved if size > 1 else 0.0  # an axis of one pixel shows one cell, not a mixture of two
             at = np.clip((np.arange(size) + 0.5) * cells / size + moved - 0.5, 0, cells)
             weights.append(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells + 1))).astype(np.float32))
         return weights
