@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Model, load, run
+from borex.blackbox import Device, Model, load, run
 from borex.models import default, frame_mean, motionnet
 from borex.refine import prepared
 from borex.refiner import Refiner
@@ -39,7 +39,7 @@ class How:
         return default(threads=threads) if not frames else frame_mean(default(threads=threads), frames=frames)
 
 
-class Timed:
+class Timed(Device):
     """A model's scores in two steps, as `borex.blackbox.Device`, with the seconds of each."""
 
     def __init__(self, model: Model, clock: Callable[[], float]) -> None:
