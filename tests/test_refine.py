@@ -359,3 +359,8 @@ def test_what_only_the_ends_tell_is_as_unsure_as_the_prior(initial: Any) -> None
     found = refiner.result()
     assert 0.01 < found.std.max() < 100
     assert found.trust is None or found.trust[1] < 100
+
+
+def test_a_target_function_that_fits_one_input_at_a_time_is_an_error() -> None:
+    with pytest.raises(borex.TargetError, match=r"returned shape \(1,\) for scores \(2, 2\); expected values of shape"):
+        refined(share_seen(box((20, 20))), (20, 20), max_evals=24, target=lambda scores: scores[:1, 1])

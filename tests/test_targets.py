@@ -169,6 +169,8 @@ def test_as_many_labels_as_classes() -> None:
         find_target("cat", scores, ["background", "cat", "dog"])
     with pytest.raises(InputError, match="labels names 2 classes"):  # of one label: not cat, cat
         find_target(1, np.array([[1.0, 3.0, 2.0]]), ["cat"])
+    with pytest.raises(InputError, match="labels names 0 classes but the model has 2"):
+        find_target(1, scores, [])
     assert find_target("cat", np.array([[1.0]]), ["cat"]).index == 1
 
 

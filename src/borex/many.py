@@ -205,18 +205,9 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -
                     is_open = index >= 0
                     if is_open:
                         name = os.fspath(media) if isinstance(media, (str, os.PathLike)) else None
-                        failed: BorexError | None = None
-                        try:
-                            live.append(_Live(index, name, job(media)))
-                            live[-1].job.begin(_Silent())
-                        except BorexError as error:
-                            failed = error
-                        if failed is not None:
-                            if live and live[-1].index == index:
-                                failed.refiner = live.pop().job.refiner
+                        if (failure := _begun(live, index, name, job, media)) is not None:
                             bar.update()
-                            yield Refined(index, name, None, failed)
-                            failed = None
+                            yield Refined(index, name, None, failure)
                 done = [one for one in live if one.error is not None or not one.next_masks()]
                 for one in done:
                     live.remove(one)
@@ -233,6 +224,21 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -
                 one.keep()
             stop.refiners = {one.index: one.job.refiner for one in live}  # type: ignore[attr-defined]
             raise
+
+
+def _begun(live: list[_Live], index: int, name: str | None, job: Callable[[Any], Job], media: Any) -> BorexError | None:
+    """Puts an input to those at work, so that an interrupt finds it; its error, where it cannot be begun."""
+    one: _Live | None = None
+    try:
+        one = _Live(index, name, job(media))
+        live.append(one)
+        one.job.begin(_Silent())
+    except BorexError as error:
+        if one is not None:
+            live.remove(one)
+            error.refiner = one.job.refiner
+        return error
+    return None
 
 
 class _Silent:

@@ -139,3 +139,14 @@ def ones_where_kept(masks: Any, dtype: np.dtype[Any], width: int) -> Iterator[np
             yield spread(np.take(ones, column, axis=-1)[None], (*early, width))[0]
         else:
             yield ones if width == last else np.repeat(ones, width // last, axis=-1)
+
+
+def coverage_of(masks: Any, grid: tuple[int, ...]) -> np.ndarray:
+    """How much of each cell is kept, float32 `(n, *grid)`, by masks `(n, *extent)`, an array or what gives one for a
+    slice: a part of them at a time, for together they may be large."""
+    kept = getattr(masks, "kept", None)
+    if kept is not None and kept.shape[1:] == grid:
+        return np.asarray(kept, dtype=np.float32)
+    step = max(1, 2**24 // int(np.prod(masks.shape[1:])))
+    parts = [masks[i : i + step] for i in range(0, len(masks), step)]
+    return np.concatenate([cell_means(np.asarray(part, dtype=np.float32), grid) for part in parts])

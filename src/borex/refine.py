@@ -174,7 +174,8 @@ def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any, fills: np.nda
     except BaseException as error:
         answered = getattr(error, "answered", None)
         if answered is not None:
-            told(refiner, masks[: len(answered)], answered, None if fills is None else fills[: len(answered)])
+            with suppress(BorexError):  # what led here is the error to report
+                told(refiner, masks[: len(answered)], answered, None if fills is None else fills[: len(answered)])
         raise
     bar.update(len(masks))
     return scores
@@ -185,14 +186,22 @@ def told(refiner: Refiner, masks: Any, scores: np.ndarray, fills: np.ndarray | N
     try:
         refiner.tell(masks, scores, fills)
     except TargetError:
-        usable = 0
-        with suppress(TargetError):
-            while refiner.target is not None:
-                refiner.target.value(scores[usable : usable + 1], refiner.output)
-                usable += 1
-        if usable:
-            refiner.tell(masks[:usable], scores[:usable], None if fills is None else fills[:usable])
+        n = _n_usable(refiner, scores)
+        if 0 < n < len(scores):
+            refiner.tell(masks[:n], scores[:n], None if fills is None else fills[:n])
         raise
+
+
+def _n_usable(refiner: Refiner, scores: np.ndarray) -> int:
+    """How many rows of scores come before the first of which the target cannot be had; all where none is."""
+    if refiner.target is None:
+        return 0
+    for row in range(len(scores)):
+        try:
+            refiner.target.value(scores[row : row + 1], refiner.output)
+        except TargetError:
+            return row
+    return len(scores)
 
 
 def _from_answers(make: Any, refiner: Refiner, asker: Asker, options: dict[str, Any], bar: Any) -> Refiner:
@@ -243,8 +252,9 @@ def _fitting(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]
     """A baseline, or each of a tuple, at the extent that the model takes, where it is an array of the media's shape."""
     if isinstance(baseline, tuple):
         return tuple(_fitting(part, shape, extent) for part in baseline)
-    is_media = isinstance(baseline, np.ndarray) and baseline.shape == shape and baseline.dtype.kind in "biuf"
-    return to_extent(baseline.astype(np.float32), extent) if is_media and shape[:-1] != extent else baseline  # type: ignore[union-attr]
+    if isinstance(baseline, np.ndarray) and baseline.shape == shape != (*extent, shape[-1]):
+        return to_extent(baseline.astype(np.float32), extent) if baseline.dtype.kind in "biuf" else baseline
+    return baseline
 
 
 def _bar(progress: bool, total: int) -> Any:

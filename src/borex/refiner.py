@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from borex.answers import checked_answers
 from borex.baselines import checked_fills
-from borex.blackbox import Output, class_names, find_output
+from borex.blackbox import Output, class_names
 from borex.cells import cells_of_appearance, cells_of_change
 from borex.check import N_CHECK, compared, tops
 from borex.errors import InputError
 from borex.explanation import Check, Explanation, Record
 from borex.layout import checked_initial, resize
-from borex.masks import cell_means
+from borex.masks import coverage_of
 from borex.settings import Settings
 from borex.strategies import FieldStrategy, PaperStrategy, Strategy
-from borex.targets import Target, TargetLike, check_target, find_target
+from borex.targets import Target, TargetLike, check_target, find_target, found_output
 from borex.threads import one_thread
 
 ROOM = 1024  # rows of scores that are made room for at first
@@ -94,6 +95,12 @@ class Refiner:
         """How many model inputs have been answered."""
         return len(self.scores)
 
+    @property
+    def _n_checked(self) -> int:
+        """How many answers there are of a check that is not complete."""
+        kind, left = self._asked
+        return N_CHECK - len(left) if kind == "check" else 0
+
     # --- ask
 
     def ask(self) -> Any:
@@ -115,7 +122,7 @@ class Refiner:
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
                     return self._note_asked("round", masks, self._in_turn(len(masks), is_shuffled=True))
-            told = N_CHECK - len(self._asked[1]) if self._asked[0] == "check" else 0  # where some were answered before
+            told = self._n_checked
             if 0 < reserve - told <= room:
                 return self._note_asked("check", tops(self._posterior()[0])[told:], self._in_turn(N_CHECK)[told:])
         self.stop_reason = self.stop_reason or self._reason(room)
@@ -123,7 +130,7 @@ class Refiner:
 
     def _note_asked(self, kind: str, masks: Any, fills: np.ndarray) -> Any:
         """Remembers what was asked, so that its answers are told from those to any other masks."""
-        self._asked = kind, self._coverage(masks)
+        self._asked = kind, coverage_of(masks, self.settings.grid)
         self.fills = fills
         return masks
 
@@ -169,29 +176,10 @@ class Refiner:
         or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
         can use none but its own. `fills`: which baseline hid in each, `(n,)`; None: for masks that were asked, those
         said with them, for others the first. Raises InputError, and forgets what it was told, where they do not fit."""
-        try:
-            masks = masks if hasattr(masks, "shape") else np.asarray(masks, dtype=np.float32)
-            scores = np.asarray(scores, dtype=np.float64)
-        except (TypeError, ValueError, RuntimeError) as error:  # the last of a tensor that has a gradient
-            raise InputError(
-                f"told {type(masks).__name__} and {type(scores).__name__} that make no arrays of numbers ({error}); "
-                "expected masks (n, *extent) and scores (n, classes)"
-            ) from error
-        scores = scores[:, None] if scores.ndim == 1 else scores
-        if scores.ndim != 2 or tuple(masks.shape) != (len(scores), *self.extent):
-            raise InputError(
-                f"told masks of shape {tuple(masks.shape)} and scores of shape {scores.shape}; expected "
-                f"(n, {', '.join(map(str, self.extent))}) and (n, classes)"
-            )
+        masks, scores = checked_answers(masks, scores, self.extent, self.scores)
         if not len(masks):
             return
-        if scores.shape[1] == 0 or (self.evals and scores.shape[1] != self.scores.shape[1]):
-            before = f"{self.scores.shape[1]} as before" if self.evals else "at least one"
-            raise InputError(f"told scores of {scores.shape[1]} classes; expected {before}")
-        if not np.isfinite(scores).all():
-            bad = int(np.argmax(~np.isfinite(scores).all(axis=1)))
-            raise InputError(f"told NaN or Inf for mask {self.evals + bad}; expected finite scores")
-        coverage = self._coverage(masks)
+        coverage = coverage_of(masks, self.settings.grid)
         if not (coverage.min() >= -1e-6 and coverage.max() <= 1 + 1e-6):
             raise InputError(
                 "told masks with values outside [0, 1]; expected 1 where the input is kept, 0 where hidden"
@@ -233,14 +221,6 @@ class Refiner:
         self._room[first:end] = scores
         self.scores = self._room[:end]
 
-    def _coverage(self, masks: Any) -> np.ndarray:
-        kept = getattr(masks, "kept", None)
-        if kept is not None and kept.shape[1:] == self.settings.grid:
-            return np.asarray(kept, dtype=np.float32)
-        step = max(1, 2**24 // int(np.prod(self.extent)))
-        parts = [masks[i : i + step] for i in range(0, len(masks), step)]
-        return np.concatenate([cell_means(np.asarray(part, dtype=np.float32), self.settings.grid) for part in parts])
-
     def _find_target(self, coverage: np.ndarray, scores: np.ndarray) -> None:
         """What is explained and what the scores are, from the first scores; the score of the untouched input."""
         if self.score is not None:
@@ -251,8 +231,7 @@ class Refiner:
                 "the first masks told do not include the untouched input (a mask of ones), so the class to explain is "
                 "not known; tell that mask first, or give target="
             )
-        by_function = callable(self._wanted) or (isinstance(self._wanted, Target) and self._wanted.function is not None)
-        output = find_output(scores) if self.output == "auto" and not by_function else self.output
+        output = found_output(self._wanted, scores, self.output)
         at = scores[whole[:1]] if len(whole) else scores[:1]
         target = find_target(self._wanted, at, self.labels, output)
         score = float(target.value(at, output)[0]) if len(whole) else None
@@ -312,8 +291,7 @@ class Refiner:
 
     def _check_begins(self) -> int:
         """Where the check's answers begin, even if it was cut short; -1: nothing of it was answered."""
-        told = N_CHECK - len(self._asked[1]) if self._asked[0] == "check" else 0
-        return self._check_at if self._check_at >= 0 or not told else self.evals - told
+        return self.evals - self._n_checked if self._n_checked else self._check_at
 
     def _checked(self) -> Check | None:
         if self._check_at < 0:

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from borex.blackbox import Output, probabilities
+from borex.blackbox import Output, find_output, probabilities
 from borex.errors import InputError, TargetError
 
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
@@ -139,9 +139,10 @@ def find_target(
         return found
     p = probabilities(scores, output)
     if labels is not None and len(labels) != p.shape[1]:
+        such = f", such as {labels[0]!r}," if labels else ""
         raise InputError(
-            f"labels names {len(labels)} classes, such as {labels[0]!r}, but the model has {p.shape[1]}; expected one "
-            "name for each, in the order of its scores"
+            f"labels names {len(labels)} classes{such} but the model has {p.shape[1]}; expected one name for each, in "
+            "the order of its scores"
         )
     check_target(target, labels, p.shape[1])
     if isinstance(target, (tuple, list)):
@@ -149,6 +150,13 @@ def find_target(
         return Target(a, f"{_name(a, labels)} against {_name(b, labels)}", against=b)
     index = int(np.argmax(p[0])) if target is None else _index(target, p.shape[1], labels)
     return Target(index, _name(index, labels))
+
+
+def found_output(target: TargetLike | Target, scores: np.ndarray, output: Output) -> Output:
+    """What scores `(n, classes)` are, found once from the first of them, where `output` does not say it; as `output`
+    says for a function, which is told the raw scores. Raises InputError where they could be either."""
+    is_function = callable(target) or (isinstance(target, Target) and target.function is not None)
+    return output if output != "auto" or is_function else find_output(scores)
 
 
 def _both_labels(labels: Sequence[str] | None) -> Sequence[str] | None:

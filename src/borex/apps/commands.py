@@ -225,7 +225,6 @@ def score_command(
     from borex.apps.scoring import read_mask, score_media
 
     part = Part(start, end, frames, stride)
-
     saliency = read_map(heat_map)
     wanted = wanted_target(target, against)
     if wanted is None:

@@ -6,7 +6,6 @@ import csv
 import sys
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from borex import refine_many
 from borex.apps.outputs import check_writable, write
@@ -14,6 +13,7 @@ from borex.errors import FileError, ModelError
 from borex.explanation import Explanation
 from borex.media.folder import PICTURES
 from borex.media.load import VIDEOS
+from borex.media.read import checksum
 
 SUMMARY = "summary.csv"
 COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error", "settings")
@@ -54,12 +54,12 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
                     write(one.explanation, out, path.stem)
                 except FileError as failed:
                     error = failed
-            if one.explanation is None or error is not None:
+            if error is not None:
                 code = max(code, 1 if isinstance(error, ModelError) else 2)
                 text = " ".join(str(error).split())
                 print(f"borex: {path}: {text}", file=sys.stderr)
                 table.writerow((path.name, "", "", 0, "", text, settings))
-            else:
+            elif one.explanation is not None:
                 table.writerow((path.name, *_facts(one.explanation), "", settings))
                 print(f"{path}: {one.explanation.title()}")
             file.flush()
@@ -101,7 +101,7 @@ def _check_summary(path: Path) -> None:
 def _settings(model: Any, options: dict[str, Any]) -> str:
     """What decides the results, as it was typed."""
     if model is not None and Path(model).is_file():
-        model = f"{model} (crc32 {crc32(Path(model).read_bytes()):08x})"
+        model = f"{model} (crc32 {checksum([Path(model)]):08x})"
     said = {"model": model, **{name: options.get(name) for name in ("target", "max_evals", "seed")}}
     return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
 

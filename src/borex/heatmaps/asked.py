@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from borex.baselines import Baseline, baseline_of
-from borex.blackbox import Asker, Output, find_output
+from borex.blackbox import Asker, Output
 from borex.errors import InputError
 from borex.layout import resize, to_channels_last, to_extent
 from borex.settings import is_whole
-from borex.targets import Target, TargetLike, find_target
+from borex.targets import Target, TargetLike, find_target, found_output
 
 # Scores (n, classes) of masks (n, *extent).
 Ask = Callable[[Any], np.ndarray]
@@ -76,8 +76,7 @@ def alone(
     ask = Asker(box, working, hiding, batch_size)
     ends = ends_of(working.shape[:-1])
     first = ask(ends)
-    by_function = callable(target) or (isinstance(target, Target) and target.function is not None)
-    known = find_output(first) if box.output == "auto" and not by_function else box.output  # once, for all answers
+    known = found_output(target, first, box.output)
     found = find_target(target, first[:1], box.labels, known)
 
     def value(scores: np.ndarray) -> np.ndarray:

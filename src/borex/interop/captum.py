@@ -61,7 +61,7 @@ class Refined(Attribution):  # type: ignore[misc]
                 layout="NCHW" if tensor.ndim == 4 else "NCTHW",
                 **self.options,
             )
-            if target is None and explanation.record.scores.shape[1] == 1:
+            if target is None and explanation.record.scores.shape[1] == 1 and explanation.target.index == 0:
                 explanation = explanation.for_target(1)  # which a single output speaks for, whatever its sign
             maps.append(torch.from_numpy(explanation.saliency / one.shape[1]))
         attributions = torch.stack(maps)[:, None].to(tensor).expand_as(tensor).clone()

@@ -13,8 +13,6 @@ import numpy as np
 
 from borex.errors import FileError, MissingExtraError
 
-# Of these FFmpeg guesses the length from the size and the bit rate.
-GUESSED = ("mpeg", "mpegvideo", "h264", "hevc", "m4v")
 # Matroska and WebM round times to milliseconds: a frame counts as being at a time that it misses by no more.
 ROUNDING = 1.5e-3
 
@@ -161,7 +159,7 @@ class Decoder:
 
     def _stated_end(self) -> float | None:
         stream, container = self._stream, self._container
-        if container.format.name in GUESSED:
+        if container.format.name == "mpeg":  # a program stream, whose length FFmpeg guesses from its bytes
             return None
         if stream.duration is not None and stream.time_base is not None:
             begin = 0 if stream.start_time is None else stream.start_time

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from borex.layout import resize, resize_media
-from borex.media.write import Limits, display_limits, overlay, picture, scale
+from borex.media.write import Limits, display_limits, grown, overlay, picture, scale
 
 # Pixels. Heights are even, and widths are made so: H.264 asks for it.
 FILM_SIDE, STRIP_SIDE, CHART_HEIGHT, GAP = (240, 420), 150, 120, 8
@@ -97,7 +97,7 @@ def film(
     `media`: `(T, H, W, channels)`; `saliency`: of any resolution, three axes; `profile`: mean and std `(T,)`; `limits`:
     the saliency at the ends of the colours.
     """
-    shown = _sized(picture(media, FILM_SIDE[1]))
+    shown = grown(picture(media, FILM_SIDE[1]), FILM_SIDE[0])
     n, height, width = shown.shape[:3]
     heat = overlay(shown, saliency, limits=limits)
     wide = _even(max(2 * width + 3 * GAP, 480))
@@ -170,15 +170,6 @@ def playing_rate(fps: float | None) -> float:
 def at_frames(saliency: np.ndarray, n: int) -> np.ndarray:
     """A map of any number of steps in time, with one for each of `n` frames; space stays as it is."""
     return resize(saliency.astype(np.float32, copy=False), (n, *saliency.shape[1:]), np.float32)
-
-
-def _sized(shown: np.ndarray) -> np.ndarray:
-    """Frames large enough to be looked at: small ones grow by a whole factor."""
-    side = max(shown.shape[1:3])
-    factor = max(1, FILM_SIDE[0] // side + (FILM_SIDE[0] % side > 0))
-    if factor == 1:
-        return shown
-    return resize_media(shown, (len(shown), *(size * factor for size in shown.shape[1:3])))
 
 
 def _even(size: int) -> int:

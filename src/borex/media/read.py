@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -70,6 +72,16 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     if path.stat().st_size == 0:
         raise FileError(f"{path} is empty (0 bytes); get it or write it once more")
     return path
+
+
+def checksum(paths: Sequence[Path]) -> int:
+    """The CRC-32 of the bytes of files, one after the other; raises OSError where one cannot be read."""
+    found = 0
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                found = crc32(block, found)
+    return found
 
 
 def _opened(path: str | os.PathLike[str]) -> Image.Image:

@@ -14,9 +14,8 @@ from PIL import Image
 
 from borex.errors import InputError, MissingExtraError
 from borex.explanation import Explanation
-from borex.layout import resize_media
 from borex.media import film, write
-from borex.media.write import overlay, picture, png, save_png
+from borex.media.write import grown, overlay, picture, png, save_png
 
 LEAST_SIDE = 160  # pixels along the longer side of a picture in a panel
 
@@ -25,7 +24,7 @@ def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     """What `Explanation.panel` returns."""
     if found.profile_std is not None:
         return film.strip(media, **_moving(found))
-    shown = _grown(picture(media, max_side))
+    shown = grown(picture(media, max_side), LEAST_SIDE)
     maps = {
         "initial map": found.initial,
         _returned(found): found.smooth(found.saliency),
@@ -34,13 +33,6 @@ def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     if np.ptp(found.initial) == 0:
         del maps["initial map"]
     return write.panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *maps])
-
-
-def _grown(shown: np.ndarray) -> np.ndarray:
-    """A picture large enough to be looked at: a small one grows by a whole factor."""
-    height, width = shown.shape[:2]
-    factor = -(-LEAST_SIDE // max(height, width))
-    return resize_media(shown, (height * factor, width * factor)) if factor > 1 else shown
 
 
 def _returned(found: Explanation) -> str:

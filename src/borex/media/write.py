@@ -136,6 +136,14 @@ def picture(media: np.ndarray, max_side: int | None = None) -> np.ndarray:
     return np.repeat(grey, 3, axis=-1)
 
 
+def grown(shown: np.ndarray, least: int) -> np.ndarray:
+    """Pictures `(*extent, 3)` large enough to be looked at: their longer side is brought to at least so many pixels, by
+    a whole factor."""
+    *early, height, width = shown.shape[:-1]
+    factor = -(-least // max(height, width))
+    return resize_media(shown, (*early, height * factor, width * factor)) if factor > 1 else shown
+
+
 def panel(pictures: Sequence[np.ndarray], titles: Sequence[str], gap: int = 12) -> np.ndarray:
     """Pictures side by side on white, each with its title above it; uint8 `(H, W, 3)`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from borex.models.preprocessing import (
     checked_layout,
     checked_output,
     colours,
+    feeder,
 )
 
 TYPES: dict[str, type[np.generic]] = {
@@ -33,6 +33,7 @@ TYPES: dict[str, type[np.generic]] = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
+SCORES = ("tensor(float)", "tensor(float16)", "tensor(bfloat16)", "tensor(double)")
 
 
 def wrap(
@@ -90,7 +91,7 @@ def wrap(
     if labels is None:
         labels = described.get("borex.labels")
     preprocessing, mean_colour = _preprocessing(stated, dtype, described.get("borex.mean"))
-    feed = _feeder(preprocessing, dtype, axes_order(layout))
+    feed = feeder(preprocessing, dtype, axes_order(layout))
 
     def fed(batch: np.ndarray) -> np.ndarray:
         batch = np.asarray(batch)
@@ -236,9 +237,6 @@ def _extent(wanted: tuple[int, ...] | None, fixed: tuple[int | None, ...]) -> tu
     return wanted
 
 
-FLOATS = ("tensor(float)", "tensor(float16)", "tensor(bfloat16)", "tensor(double)")
-
-
 def _scores(outputs: Sequence[Any], name: str | None) -> tuple[str, int | None]:
     """The name of the output with the class scores, and the number of classes where the graph tells it."""
     listed = ", ".join(f"{one.name!r} {one.type} {one.shape}" for one in outputs)
@@ -246,7 +244,7 @@ def _scores(outputs: Sequence[Any], name: str | None) -> tuple[str, int | None]:
     if not found:
         raise InputError(f"output_name is {name!r}, which the ONNX graph has not; it has {listed}")
     chosen = found[0]
-    if chosen.type not in FLOATS or (chosen.shape and len(chosen.shape) != 2):
+    if chosen.type not in SCORES or (chosen.shape and len(chosen.shape) != 2):
         raise InputError(
             f"the ONNX graph's output {chosen.name!r} is {chosen.type} of shape {chosen.shape}; expected scores, "
             f"floats (n, classes). Name the output that has them: wrap(..., output_name=...), one of {listed}"
@@ -282,22 +280,3 @@ def _preprocessing(stated: Colours, dtype: type[np.generic], inside: Any) -> tup
     preprocessing = Colours(None, None, 1.0 if stated.scale is None else stated.scale, is_assumed)
     mean = colours(inside, None, None).mean
     return preprocessing, None if mean is None or preprocessing.scale is None else mean * preprocessing.scale
-
-
-def _feeder(preprocessing: Colours, dtype: type[np.generic], order: list[int]) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from a batch `(n, *extent, channels)` to what the graph takes, contiguous and of its dtype."""
-
-    def feed(batch: np.ndarray) -> np.ndarray:
-        factor, offset = preprocessing.line(batch)
-        moved = batch.transpose(order)
-        if dtype is np.uint8 and batch.dtype == np.uint8 and math.isclose(float(factor), 1.0):
-            return np.ascontiguousarray(moved)
-        along = [-1 if axis == batch.ndim - 1 else 1 for axis in order]
-        fed = np.empty(moved.shape, np.float32)
-        np.multiply(moved, factor.reshape(along) if factor.ndim else factor, out=fed, casting="same_kind")
-        fed += offset.reshape(along) if offset.ndim else offset
-        if dtype is np.uint8:
-            np.clip(np.rint(fed, out=fed), 0, 255, out=fed)
-        return fed.astype(dtype, copy=False)
-
-    return feed

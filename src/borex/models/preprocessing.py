@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,25 @@ def axes_order(layout: str) -> list[int]:
     """For `numpy.transpose`: from our `(n, *extent, channels)` to the model's layout."""
     ours = layout.replace("C", "") + "C"
     return [ours.index(axis) for axis in layout]
+
+
+def feeder(preprocessing: Colours, dtype: type[np.generic], order: list[int]) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from a batch `(n, *extent, channels)` to what a model takes, contiguous and of its dtype."""
+
+    def feed(batch: np.ndarray) -> np.ndarray:
+        factor, offset = preprocessing.line(batch)
+        moved = batch.transpose(order)
+        if dtype is np.uint8 and batch.dtype == np.uint8 and math.isclose(float(factor), 1.0):
+            return np.ascontiguousarray(moved)
+        along = [-1 if axis == batch.ndim - 1 else 1 for axis in order]
+        fed = np.empty(moved.shape, np.float32)
+        np.multiply(moved, factor.reshape(along) if factor.ndim else factor, out=fed, casting="same_kind")
+        fed += offset.reshape(along) if offset.ndim else offset
+        if dtype is np.uint8:
+            np.clip(np.rint(fed, out=fed), 0, 255, out=fed)
+        return fed.astype(dtype, copy=False)
+
+    return feed
 
 
 def check_batch(batch: np.ndarray, layout: str, channels: int | None, extent: Sequence[int | None] | None) -> None:

@@ -65,8 +65,7 @@ def _of_processor(processor: Any) -> Preset:
     if getattr(processor, "do_normalize", True):
         mean, std = np.asarray(processor.image_mean, float), np.asarray(processor.image_std, float)
     if getattr(processor, "include_top", False):  # EfficientNet's: divided by std once more
-        own = np.asarray(processor.image_std, float)
-        std = std * own
+        std = std * np.asarray(processor.image_std, float)
     size = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
     # 255 is what an adapter takes for granted, and then it checks the media's range.
     scale = None if abs(1 / factor - 255) < 1e-6 else 1 / factor

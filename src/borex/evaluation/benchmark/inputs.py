@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ def load_mask(one: Input, extent: tuple[int, ...]) -> np.ndarray | None:
     return found if found.any() and not found.all() else None
 
 
+@lru_cache(maxsize=1)  # many rows of one input come after each other
 def _size(one: Input) -> tuple[int, int] | None:
     """`(H, W)` of a picture; None for what is none, or is wrong in a way that its reader says."""
     if one.file.startswith(SCIKIT_IMAGE):

@@ -14,6 +14,7 @@ from borex.evaluation.benchmark.config import Config, ModelSpec
 from borex.evaluation.benchmark.inputs import SCIKIT_IMAGE, Input
 from borex.evaluation.benchmark.table import Row
 from borex.media.folder import Folder
+from borex.media.read import checksum
 
 NOT_COMPARED = ("budgets", "seeds")  # of a method: which rows there are, not what they are
 
@@ -102,12 +103,7 @@ def _checksum(folder: Path, file: str) -> int | None:
     if file.startswith(SCIKIT_IMAGE):
         return crc32(file.encode())  # a photo of scikit-image is what its name says
     path = folder / file
-    found = 0
     try:
-        for part in [shown.frame for shown in Folder(path).frames()] if path.is_dir() else [path]:
-            with part.open("rb") as stream:
-                while block := stream.read(2**20):
-                    found = crc32(block, found)
+        return checksum([shown.frame for shown in Folder(path).frames()] if path.is_dir() else [path])
     except (OSError, BorexError):  # the row says what is wrong with it
         return None
-    return found
