@@ -84,7 +84,7 @@ def test_a_search_starts_where_that_among_half_as_many_answers_ended(kind: str) 
     on_the_way.fit()
     assert on_the_way.hyperparameters == at_once.hyperparameters
     assert at_once.hyperparameters is not None
-    from_scratch = at_once.with_hyperparameters(**vars(fit_hyperparameters(at_once, len(values))))
+    from_scratch = at_once.with_hyperparameters(**vars(fit_hyperparameters(at_once, at_once._prior, len(values))))
     assert at_once.evidence() > from_scratch.evidence() - 0.5
 
 

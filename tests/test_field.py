@@ -79,6 +79,7 @@ def told(grid, extent, initial, hyper, coverage, values, n_baselines: int = 1, c
     field = Field(grid, extent, initial, n_baselines=n_baselines, change=change, appearance=look)
     field.observe(coverage, values, fills(len(values), n_baselines))
     field.fit()  # settles centre and unit of the answers
+    field._prior = field._bare  # as no answer has told of widths
     return field.with_hyperparameters(**vars(hyper))
 
 

@@ -193,3 +193,19 @@ def test_a_tensor_of_one_class_is_counted() -> None:
     torch = pytest.importorskip("torch")
     with pytest.raises(TargetError, match="target has 1 values; expected one class for one input"):
         find_target(torch.tensor([1]), P)
+
+
+def test_outputs_are_all_classes_and_of_a_function_its_value() -> None:
+    scores = np.array([[2.0, 1.0, -1.0], [0.0, 0.0, 50.0]])
+    outputs = Target(1, "").outputs(scores, "logits")
+    assert outputs.shape == (2, 3) and outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs[0], scores[0] - scores[0].mean(), rtol=1e-6)
+    np.testing.assert_allclose(outputs.mean(axis=1), 0, atol=1e-6)
+    assert outputs.max() < 9.3  # a probability of nothing is as little as 1e-4
+    one = Target(None, "f", function=lambda s: s[:, 0]).outputs(scores)
+    np.testing.assert_array_equal(one, [[2.0], [0.0]])
+
+
+def test_outputs_of_a_single_column_are_those_of_two_classes() -> None:
+    outputs = Target(1, "").outputs(np.array([[0.2], [0.9]]), "probabilities")
+    np.testing.assert_allclose(outputs, np.log([[0.8, 0.2], [0.1, 0.9]]) - np.log([[0.16], [0.09]]) / 2, rtol=1e-5)

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from borex.blackbox import Output
 from borex.errors import InputError
+from borex.targets import Target
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What `n` evaluations came to: the seen share of each cell `coverage` `(n, *grid)`; which baseline hid, `fills`
+    `(n,)`; the target's score `values` and what the field is told of it, `links`, each `(n,)`; and all that the model
+    said, `outputs` `(n, k)`."""
+
+    coverage: np.ndarray
+    fills: np.ndarray
+    values: np.ndarray
+    links: np.ndarray
+    outputs: np.ndarray
+
+    @classmethod
+    def of(
+        cls, target: Target, output: Output, coverage: np.ndarray, fills: np.ndarray, scores: np.ndarray
+    ) -> Answers:
+        """From the model's scores `(n, classes)`."""
+        values, links = target.value(scores, output), target.link(scores, output)
+        return cls(coverage, fills, values, links, target.outputs(scores, output))
+
+    def __getitem__(self, at: np.ndarray) -> Answers:
+        return Answers(self.coverage[at], self.fills[at], self.values[at], self.links[at], self.outputs[at])
 
 
 def checked_answers(masks: Any, scores: Any, extent: tuple[int, ...], before: np.ndarray) -> tuple[Any, np.ndarray]:

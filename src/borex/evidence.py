@@ -16,6 +16,7 @@ from borex.observations import Relations
 
 if TYPE_CHECKING:
     from borex.field import Field, Hyperparameters
+    from borex.prior import Prior
 
 # Hyperparameters are few: this many answers, spread over all of them, decide them as well as thousands would.
 MAX_ANSWERS = 128
@@ -61,9 +62,11 @@ class _Found:
     lengths: tuple[float, ...]
 
 
-def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = None) -> Hyperparameters:
-    """The hyperparameters with the largest posterior density given the field's first `n` answers, searched from `start`
-    or else from the usual values."""
+def fit_hyperparameters(
+    field: Field, prior: Prior, n: int, start: Hyperparameters | None = None
+) -> Hyperparameters:
+    """The hyperparameters with the largest posterior density under `prior` given the field's first `n` answers, searched
+    from `start` or else from the usual values."""
     from borex.field import WIDE, Hyperparameters
 
     chosen = np.linspace(0, n - 1, min(n, MAX_ANSWERS)).astype(int)
@@ -84,7 +87,7 @@ def fit_hyperparameters(field: Field, n: int, start: Hyperparameters | None = No
 
     @cache
     def rung(lengths: tuple[float, ...]) -> _Rung:
-        gram = rows @ field._prior.applied(lengths, rows).T
+        gram = rows @ prior.applied(lengths, rows).T
         mean = float(np.diag(gram).mean())
         unit = mean if mean > 1e-12 else 1.0
         gram /= unit

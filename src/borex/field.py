@@ -29,6 +29,7 @@ from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
 from borex.observations import Observations, Relations, overlap
 from borex.prior import Prior
+from borex.widths import MOST_CELLS, moved, spread_over
 
 # Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
 WIDE = 5.0
@@ -55,6 +56,16 @@ class Hyperparameters:
     trust: float
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """What some answers say of the field: its prior with the width of each cell and the hyperparameters that go with
+    it, and those of the prior that no answer has told of widths, from which the next search starts."""
+
+    prior: Prior
+    hyper: Hyperparameters
+    bare: Hyperparameters
+
+
 class Field:
     """The posterior of the saliency of every cell, given masked queries and what the model answered."""
 
@@ -74,7 +85,7 @@ class Field:
         `appearance`: what each cell looks like, `(*grid, k)`, such as its mean colour, any scale; None: not known."""
         self.grid = grid
         self.n_cells = int(np.prod(grid))
-        self._prior = Prior(grid, extent, change, appearance)
+        self._bare = self._prior = Prior(grid, extent, change, appearance)
         self._n_baselines = n_baselines
         self._h: np.ndarray | None = None
         if initial is not None:
@@ -83,8 +94,9 @@ class Field:
                 self._h = (h - h.mean()) / h.std()
         self._asked = Observations.of(np.empty((0, *grid)))
         self._values = np.empty(0)
+        self._outputs: tuple[np.ndarray, ...] = ()
         self.hyperparameters: Hyperparameters | None = None
-        self._fits: dict[int, Hyperparameters] = {}  # by the number of answers that they are from
+        self._fits: dict[int, _Fit] = {}  # by the number of answers that they are from
         self._forget()
 
     # --- observations
@@ -92,11 +104,20 @@ class Field:
     def __len__(self) -> int:
         return len(self._values)
 
-    def observe(self, coverage: np.ndarray, values: np.ndarray, fills: np.ndarray | None = None) -> None:
+    def observe(
+        self,
+        coverage: np.ndarray,
+        values: np.ndarray,
+        fills: np.ndarray | None = None,
+        outputs: np.ndarray | None = None,
+    ) -> None:
         """Adds queries: `coverage` `(n, *grid)`, the share of each cell that was seen, in [0, 1]; `values` `(n,)`, the
-        log-odds answered; `fills` `(n,)`, the number of the baseline that hid the rest; None: the first."""
+        log-odds answered; `fills` `(n,)`, the number of the baseline that hid the rest, None: the first; `outputs`
+        `(n, k)`, all that the model answered, such as the log-probability of every class, None: the values alone."""
         self._asked += Observations.of(coverage, fills)
-        self._values = np.concatenate([self._values, np.asarray(values, dtype=np.float64)])
+        values = np.asarray(values, dtype=np.float64)
+        self._outputs += (values[:, None] if outputs is None else np.asarray(outputs),)
+        self._values = np.concatenate([self._values, values])
 
     @property
     def flat(self) -> bool:
@@ -187,13 +208,27 @@ class Field:
         n = len(self) if n is None else n
         self._forget()
         self._centre, self._unit = self._units(n)
-        self.hyperparameters = self._fitted(n)
+        fitted = self._fitted(n)
+        self._prior, self.hyperparameters = fitted.prior, fitted.hyper
 
-    def _fitted(self, n: int) -> Hyperparameters:
+    def _fitted(self, n: int) -> _Fit:
         if n not in self._fits:
             before = last_stage(n - 1)
-            self._fits[n] = fit_hyperparameters(self, n, self._fitted(before) if before else None)
+            bare = fit_hyperparameters(self, self._bare, n, self._fitted(before).bare if before else None)
+            self._fits[n] = _Fit(self._bare, bare, bare)
+            if n and self.n_cells <= MOST_CELLS:
+                prior = self._bare.widened(self._moved(bare, n))
+                self._fits[n] = _Fit(prior, fit_hyperparameters(self, prior, n, bare), bare)
         return self._fits[n]
+
+    def _moved(self, bare: Hyperparameters, n: int) -> np.ndarray:
+        """How much wider or narrower than before the prior of each cell is, `(cells,)`, from the first `n` answers."""
+        chosen = spread_over(n)
+        asked = self._asked[chosen]
+        applied = self._bare.applied(bare.lengths, asked.rows)
+        covariance = self._covariance(bare, asked, asked, applied) + np.diag(self._noise(bare, asked) ** 2 + 1e-9)
+        variance = bare.amplitude**2 * self._bare.variance
+        return moved(covariance, bare.amplitude**2 * applied, variance, np.concatenate(self._outputs)[chosen])
 
     def with_hyperparameters(self, **changes: object) -> Field:
         """The same field and observations under other hyperparameters."""

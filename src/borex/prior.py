@@ -7,6 +7,8 @@ baselines change that cell.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from borex.kernels import Likened, Separable, axis_gram, likeness
@@ -48,13 +50,20 @@ class Prior:
         self._alike = None
         if appearance is not None and cells <= MOST_ALIKE:
             self._alike = likeness(np.reshape(appearance, (cells, -1)), ALIKE)
-        self._scale = _scale(np.ones(cells) if change is None else np.asarray(change, dtype=np.float64).ravel())
+        by_change = np.ones(cells) if change is None else np.asarray(change, dtype=np.float64).ravel()
+        self._scale = _scale(by_change, CHANGE_POWER)
         self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
 
     @property
     def variance(self) -> np.ndarray:
         """Of each cell, `(cells,)`; it is the same for all length scales."""
         return 2 * self._scale**2
+
+    def widened(self, ratio: np.ndarray) -> Prior:
+        """The same with the variance of each cell times `ratio` `(cells,)`, ≥ 0, as far as `LEAST_CHANGE` allows."""
+        other = copy(self)
+        other._scale = _scale(self._scale**2 * ratio, 0.5)
+        return other
 
     def applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
         """The covariance times each of `rows` `(n, cells)`: `(n, cells)`."""
@@ -78,9 +87,9 @@ class Prior:
         return [axis_gram(at, at, n) for at, n in zip(self._at, (*lengths, lengths[-1]), strict=True)]
 
 
-def _scale(change: np.ndarray) -> np.ndarray:
-    """The prior width of the saliency in each cell `(cells,)`, of mean square 1, from how much baselines change it."""
+def _scale(change: np.ndarray, power: float) -> np.ndarray:
+    """The prior width of the saliency in each cell `(cells,)`, of mean square 1: a power of `change` `(cells,)`."""
     if not change.max() > 0:
         return np.ones(len(change))
-    width = np.maximum((change / change.mean()) ** CHANGE_POWER, LEAST_CHANGE)
+    width = np.maximum((change / change.mean()) ** power, LEAST_CHANGE)
     return np.asarray(width / np.sqrt((width**2).mean()))

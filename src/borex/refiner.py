@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.answers import checked_answers
+from borex.answers import Answers, checked_answers
 from borex.baselines import checked_fills
 from borex.blackbox import Output, class_names
 from borex.cells import cells_of_appearance, cells_of_change
@@ -186,7 +186,7 @@ class Refiner:
             )
         fills = None if fills is None else checked_fills(fills, len(masks), self.settings.n_baselines)
         self._find_target(coverage, scores)
-        links, values = self._links(scores), self._values(scores)
+        answers = self._answers(coverage, self.fills, scores)  # raises before anything is kept
 
         kind, asked = self._asked
         is_part = kind == "check" and len(coverage) < len(asked)  # as much of it as was answered before a failure
@@ -208,7 +208,7 @@ class Refiner:
             self._opened = True
             self._initial_at = self.evals - N_CHECK if self._ranks_something else -1
         with one_thread():
-            self._strategy.tell(coverage, fills, links, values, first if kind == "round" else None)
+            self._strategy.tell(replace(answers, fills=fills), first if kind == "round" else None)
             self._note()
 
     def _keep(self, scores: np.ndarray) -> None:
@@ -237,9 +237,9 @@ class Refiner:
         score = float(target.value(at, output)[0]) if len(whole) else None
         self.target, self.output, self.score = target, output, score
 
-    def _links(self, scores: np.ndarray) -> np.ndarray:
+    def _answers(self, coverage: np.ndarray, fills: np.ndarray, scores: np.ndarray) -> Answers:
         assert self.target is not None
-        return self.target.link(scores, self.output)
+        return Answers.of(self.target, self.output, coverage, fills, scores)
 
     def _values(self, scores: np.ndarray) -> np.ndarray:
         assert self.target is not None

@@ -32,6 +32,6 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
         if end <= len(record.scores):
             refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
     refiner._opened = True
-    values, links = refiner._values(record.scores), refiner._links(record.scores)
-    refiner._strategy.replay(record.coverage[at], record.fills[at], links[at], values, record.points)
+    answers = refiner._answers(record.coverage, record.fills, record.scores)
+    refiner._strategy.replay(answers[at], answers.values, record.points)
     return refiner

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from borex.answers import Answers
 from borex.evidence import FIRST_STAGE, last_stage
 from borex.field import Field
 from borex.masks import CellMasks, cell_means, cell_of_pixel, spread
@@ -23,10 +24,9 @@ NEIGHBOURHOOD = 0.7
 
 
 class Strategy(Protocol):
-    """What the loop needs of a method. Masks have the extent; answers come as log-odds (`links`) and as scores.
+    """What the loop needs of a method. Masks have the extent.
 
-    `fills`: which baseline hid in each. `asked_at`: the number of the first of these evaluations where they answer the
-    last `ask`; None for other masks.
+    `asked_at`: the number of the first of these evaluations where they answer the last `ask`; None for other masks.
     """
 
     @property
@@ -34,9 +34,7 @@ class Strategy(Protocol):
 
     def ask(self, room: int) -> Any: ...
 
-    def tell(
-        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None
-    ) -> None: ...
+    def tell(self, answers: Answers, asked_at: int | None) -> None: ...
 
     def note(self) -> dict[str, float] | None: ...
 
@@ -48,9 +46,7 @@ class Strategy(Protocol):
 
     def points(self) -> np.ndarray: ...
 
-    def replay(
-        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
-    ) -> None: ...
+    def replay(self, answers: Answers, values: np.ndarray, points: np.ndarray) -> None: ...
 
 
 class FieldStrategy:
@@ -103,10 +99,8 @@ class FieldStrategy:
     def _thompson_cells(self, n: int) -> np.ndarray:
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
-    def tell(
-        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None
-    ) -> None:
-        self.field.observe(coverage, links, fills)
+    def tell(self, answers: Answers, asked_at: int | None) -> None:
+        self.field.observe(answers.coverage, answers.links, answers.fills, answers.outputs)
         self._asked = None
         stage = last_stage(len(self.field))
         if stage > self._fitted_at:
@@ -158,10 +152,8 @@ class FieldStrategy:
     def points(self) -> np.ndarray:
         return np.empty((0, 0))
 
-    def replay(
-        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
-    ) -> None:
-        self.field.observe(coverage, links, fills)
+    def replay(self, answers: Answers, values: np.ndarray, points: np.ndarray) -> None:
+        self.field.observe(answers.coverage, answers.links, answers.fills, answers.outputs)
 
 
 def neighbourhoods(grid: tuple[int, ...]) -> list[np.ndarray]:
@@ -212,12 +204,10 @@ class PaperStrategy:
             return np.empty((0, *self._extent), dtype=bool)
         return self._windows.ask()
 
-    def tell(
-        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, asked_at: int | None
-    ) -> None:
+    def tell(self, answers: Answers, asked_at: int | None) -> None:
         # Masks that are no windows (the untouched input, the check's) say nothing to a GP over windows.
         if asked_at is not None:
-            self._windows.tell(values)
+            self._windows.tell(answers.values)
             self._asked_at.append(asked_at)
 
     def note(self) -> dict[str, float] | None:
@@ -240,9 +230,7 @@ class PaperStrategy:
         numbers = np.array(self._asked_at).reshape(-1, 1)
         return np.concatenate([numbers, self._windows.windows, self._windows.points], axis=1)
 
-    def replay(
-        self, coverage: np.ndarray, fills: np.ndarray, links: np.ndarray, values: np.ndarray, points: np.ndarray
-    ) -> None:
+    def replay(self, answers: Answers, values: np.ndarray, points: np.ndarray) -> None:
         numbers, windows, jittered = np.split(points, [1, 1 + points.shape[1] // 2], axis=1)
         first = numbers[:, 0].astype(int)
         pairs = np.stack([values[first], values[first + 1]], axis=1)

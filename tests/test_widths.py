@@ -1,0 +1,132 @@
+"""What all that a model answered tells of how salient each cell may be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from borex.field import Field
+from borex.prior import LEAST_CHANGE, Prior
+from borex.widths import MOST_ANSWERS, MOST_CELLS, moved, spread_over
+from tests.test_field import SIZES, change_map, colours, fills, initial_map, queries
+
+
+def joint(n: int = 12, cells: int = 9, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Covariances of cells `(cells, cells)`, masks `(n, cells)` and the noise's variances `(n,)`."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(cells, cells)) * rng.uniform(0.2, 2, (cells, 1))
+    return root @ root.T / cells, rng.random((n, cells)), rng.uniform(0.05, 0.3, n)
+
+
+def found(prior: np.ndarray, masks: np.ndarray, noise: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    return moved(masks @ prior @ masks.T + np.diag(noise), masks @ prior, np.diag(prior), outputs)
+
+
+def test_the_step_is_that_of_every_output_alone() -> None:
+    """Against the posterior in its other form, of precisions, one output after the other."""
+    prior, masks, noise = joint()
+    outputs = np.random.default_rng(1).normal(size=(12, 5)) * [1, 2, 3, 0.1, 0] + 7
+    centred = outputs - outputs.mean(axis=0)
+    covariance = np.linalg.inv(np.linalg.inv(prior) + masks.T @ np.diag(1 / noise) @ masks)
+    means = [covariance @ masks.T @ (column / noise) for column in centred.T]
+    total = sum((column**2).mean() for column in centred.T)
+    squared = sum(mean**2 for mean in means) / total
+    expected = (squared + np.diag(covariance)) / np.diag(prior)
+    np.testing.assert_allclose(found(prior, masks, noise, outputs), expected, rtol=1e-8)
+
+
+def test_outputs_that_are_of_the_prior_change_nothing() -> None:
+    """Their second moment under the posterior is that of the prior, cell by cell, whatever the masks are."""
+    prior, masks, noise = joint(n=20)
+    masks, noise = np.concatenate([masks, -masks]), np.tile(noise, 2)  # so that no output has a mean of its own
+    rng = np.random.default_rng(2)
+    drawn = rng.multivariate_normal(np.zeros(9), prior, 20_000)
+    answers = masks @ drawn.T + rng.normal(size=(40, 20_000)) * np.sqrt(noise)[:, None]
+    unit = (answers**2).mean()  # what is believed is in units of answers whose mean square is 1
+    covariance = masks @ prior @ masks.T + np.diag(noise)
+    ratio = moved(covariance / unit, masks @ prior / unit, np.diag(prior) / unit, answers)
+    assert np.abs(ratio - 1).max() < 0.04
+
+
+def test_outputs_that_say_nothing_change_nothing() -> None:
+    np.testing.assert_array_equal(found(*joint(), np.full((12, 3), 4.0)), np.ones(9))
+
+
+def test_units_of_the_outputs_do_not_count() -> None:
+    outputs = np.random.default_rng(1).normal(size=(12, 5))
+    np.testing.assert_allclose(found(*joint(), outputs), found(*joint(), 1e4 * outputs - 30), rtol=1e-9)
+
+
+def of_one_half(seed: int, n: int = 60, classes: int = 40) -> tuple[Field, Field]:
+    """A model all of whose classes answer to the left half of the input: fields told of a class alone and of all."""
+    grid, rng = (6, 6), np.random.default_rng(seed)
+    weights = gaussian_filter(rng.normal(size=(classes, *grid)), (0, 1, 1)) * (np.arange(6) < 3)
+    coverage = rng.random((n, *grid)) < rng.uniform(0.1, 0.9, (n, 1, 1))
+    outputs = np.einsum("nij,kij->nk", coverage, weights)
+    outputs += 0.5 * outputs.std() * rng.normal(size=outputs.shape)
+    alone, told = Field(grid, (60, 60)), Field(grid, (60, 60))
+    alone.observe(coverage, outputs[:, 0])
+    told.observe(coverage, outputs[:, 0], outputs=outputs)
+    return alone, told
+
+
+def test_there_is_less_of_a_map_where_no_class_is_moved() -> None:
+    shares = np.empty((8, 2))
+    for seed in range(len(shares)):
+        fields = of_one_half(seed)
+        maps = [np.abs(field.mean()) for field in fields]
+        shares[seed] = [found[:, 3:].sum() / found.sum() for found in maps]
+        variance = fields[1]._prior.variance.reshape(6, 6)
+        assert variance[:, :3].mean() > 1.1 * variance[:, 3:].mean()
+    without, with_outputs = shares.mean(axis=0)
+    assert with_outputs < 0.95 * without
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_the_step_is_from_the_field_without_widths(kind: str) -> None:
+    """A field's ratio is that of `moved` with its own covariances, of the saliency without the initial map's part."""
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid, 30)
+    outputs = np.stack([values, values**2, -values], axis=1)
+    field = Field(
+        grid, extent, initial_map(grid), n_baselines=2, change=change_map(grid), appearance=colours(grid)
+    )
+    field.observe(coverage, values, fills(30, 2), outputs)
+    field.fit()
+    bare = field._fits[30].bare
+    rows = field._asked.rows
+    saliency = bare.amplitude**2 * field._bare.applied(bare.lengths, np.eye(rows.shape[1]))
+    covariance = field._covariance(bare, field._asked, field._asked, field._bare.applied(bare.lengths, rows))
+    covariance += np.diag(field._noise(bare, field._asked) ** 2)
+    ratio = moved(covariance, rows @ saliency, np.diag(saliency), outputs)
+    expected = np.maximum(np.sqrt(field._bare.variance * ratio / (field._bare.variance * ratio).mean()), LEAST_CHANGE)
+    width = np.sqrt(field._prior.variance)
+    np.testing.assert_allclose(width / width.mean(), expected / expected.mean(), rtol=1e-4)
+
+
+def test_a_prior_is_widened_and_stays_what_it_was() -> None:
+    prior = Prior((3, 4), (30, 40))
+    before = prior.variance.copy()
+    wider = prior.widened(np.arange(12.0))
+    np.testing.assert_array_equal(prior.variance, before)
+    assert wider.variance.mean() == pytest.approx(before.mean())
+    assert wider.variance[0] > 0 and (np.diff(wider.variance) > 0).all()
+    rows = np.random.default_rng(0).random((2, 12))
+    scale = np.sqrt(wider.variance / before)
+    np.testing.assert_allclose(wider.applied((3.0,), rows), prior.applied((3.0,), rows * scale) * scale)
+
+
+def test_answers_that_are_looked_at_lie_evenly_and_hold_both_ends() -> None:
+    assert spread_over(3).tolist() == [0, 1, 2]
+    many = spread_over(5 * MOST_ANSWERS)
+    assert len(many) == MOST_ANSWERS and many[0] == 0 and many[-1] == 5 * MOST_ANSWERS - 1
+    assert set(np.diff(many)) <= {5, 6}
+
+
+def test_a_field_of_more_cells_than_answers_keeps_its_prior() -> None:
+    field = Field((MOST_CELLS // 32 + 1, 32), (33, 32))
+    coverage, values = queries(field.grid, 20)
+    field.observe(coverage, values)
+    field.fit()
+    assert field._prior is field._bare
