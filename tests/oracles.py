@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from borex.field import WIDE, Field, Hyperparameters
+from borex.field import Field
+from borex.hyperparameters import WIDE, Hyperparameters
 from borex.prior import ALIKE, LONG
 
 JITTER = 1e-9  # what the field adds to the noise's variance

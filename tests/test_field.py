@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from borex.field import AT_ONCE, Field, Hyperparameters
+from borex.field import AT_ONCE, Field
+from borex.hyperparameters import Hyperparameters
 from borex.threads import one_thread
 from tests.oracles import DenseField
 

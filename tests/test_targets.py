@@ -198,7 +198,8 @@ def test_a_tensor_of_one_class_is_counted() -> None:
 def test_outputs_are_all_classes_and_of_a_function_its_value() -> None:
     scores = np.array([[2.0, 1.0, -1.0], [0.0, 0.0, 50.0]])
     outputs = Target(1, "").outputs(scores, "logits")
-    assert outputs.shape == (2, 3) and outputs.dtype == np.float32
+    assert outputs.shape == (2, 3)
+    assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs[0], scores[0] - scores[0].mean(), rtol=1e-6)
     np.testing.assert_allclose(outputs.mean(axis=1), 0, atol=1e-6)
     assert outputs.max() < 9.3  # a probability of nothing is as little as 1e-4

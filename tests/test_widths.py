@@ -89,9 +89,7 @@ def test_the_step_is_from_the_field_without_widths(kind: str) -> None:
     grid, extent = SIZES[kind]
     coverage, values = queries(grid, 30)
     outputs = np.stack([values, values**2, -values], axis=1)
-    field = Field(
-        grid, extent, initial_map(grid), n_baselines=2, change=change_map(grid), appearance=colours(grid)
-    )
+    field = Field(grid, extent, initial_map(grid), n_baselines=2, change=change_map(grid), appearance=colours(grid))
     field.observe(coverage, values, fills(30, 2), outputs)
     field.fit()
     bare = field._fits[30].bare
@@ -111,7 +109,8 @@ def test_a_prior_is_widened_and_stays_what_it_was() -> None:
     wider = prior.widened(np.arange(12.0))
     np.testing.assert_array_equal(prior.variance, before)
     assert wider.variance.mean() == pytest.approx(before.mean())
-    assert wider.variance[0] > 0 and (np.diff(wider.variance) > 0).all()
+    assert wider.variance[0] > 0
+    assert (np.diff(wider.variance) > 0).all()
     rows = np.random.default_rng(0).random((2, 12))
     scale = np.sqrt(wider.variance / before)
     np.testing.assert_allclose(wider.applied((3.0,), rows), prior.applied((3.0,), rows * scale) * scale)
@@ -120,7 +119,8 @@ def test_a_prior_is_widened_and_stays_what_it_was() -> None:
 def test_answers_that_are_looked_at_lie_evenly_and_hold_both_ends() -> None:
     assert spread_over(3).tolist() == [0, 1, 2]
     many = spread_over(5 * MOST_ANSWERS)
-    assert len(many) == MOST_ANSWERS and many[0] == 0 and many[-1] == 5 * MOST_ANSWERS - 1
+    assert len(many) == MOST_ANSWERS
+    assert (many[0], many[-1]) == (0, 5 * MOST_ANSWERS - 1)
     assert set(np.diff(many)) <= {5, 6}
 
 

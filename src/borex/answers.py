@@ -25,9 +25,7 @@ class Answers:
     outputs: np.ndarray
 
     @classmethod
-    def of(
-        cls, target: Target, output: Output, coverage: np.ndarray, fills: np.ndarray, scores: np.ndarray
-    ) -> Answers:
+    def of(cls, target: Target, output: Output, coverage: np.ndarray, fills: np.ndarray, scores: np.ndarray) -> Answers:
         """From the model's scores `(n, classes)`."""
         values, links = target.value(scores, output), target.link(scores, output)
         return cls(coverage, fills, values, links, target.outputs(scores, output))

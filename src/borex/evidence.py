@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from borex.hyperparameters import WIDE, Hyperparameters
 from borex.observations import Relations
 
 if TYPE_CHECKING:
-    from borex.field import Field, Hyperparameters
+    from borex.field import Field
     from borex.prior import Prior
 
 # Hyperparameters are few: this many answers, spread over all of them, decide them as well as thousands would.
@@ -62,13 +63,9 @@ class _Found:
     lengths: tuple[float, ...]
 
 
-def fit_hyperparameters(
-    field: Field, prior: Prior, n: int, start: Hyperparameters | None = None
-) -> Hyperparameters:
-    """The hyperparameters with the largest posterior density under `prior` given the field's first `n` answers, searched
-    from `start` or else from the usual values."""
-    from borex.field import WIDE, Hyperparameters
-
+def fit_hyperparameters(field: Field, prior: Prior, n: int, start: Hyperparameters | None = None) -> Hyperparameters:
+    """The hyperparameters with the largest posterior density under `prior`, given the field's first `n` answers,
+    searched from `start` or else from the usual values."""
     chosen = np.linspace(0, n - 1, min(n, MAX_ANSWERS)).astype(int)
     centre, unit = field._units(n)
     asked, values = field._asked[chosen], (field._values[chosen] - centre) / unit

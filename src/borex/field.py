@@ -27,39 +27,18 @@ import numpy as np
 
 from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
+from borex.hyperparameters import WIDE, Hyperparameters
 from borex.observations import Observations, Relations, overlap
 from borex.prior import Prior
-from borex.widths import MOST_CELLS, moved, spread_over
+from borex.widths import widened
 
-# Standard deviation of an intercept's prior, in standard deviations of the answers: it is meant to say nothing.
-WIDE = 5.0
 AT_ONCE = 256  # observations that are solved for: what is made in between does not grow with the square of all
 
 
 @dataclass(frozen=True)
-class Hyperparameters:
-    """Of the field, for answers divided by their standard deviation.
-
-    `amplitude`: std in a cell of each of the two parts of `u`, > 0. `contrast`: std of `d` over that of `u`, ≥ 0.
-    `fills`: the same of `e_k`; says nothing where one baseline hides always. `lengths`: one length scale for each axis
-    before the last two, in cells, then one for space, in sides of a square with a cell's area. `noise`: std of the
-    noise of (little seen, little hidden). `overlap`: std of the noise that masks share as far as they overlap. `trust`:
-    std of the prior of beta.
-    """
-
-    amplitude: float
-    contrast: float
-    fills: float
-    lengths: tuple[float, ...]
-    noise: tuple[float, float]
-    overlap: float
-    trust: float
-
-
-@dataclass(frozen=True)
 class _Fit:
-    """What some answers say of the field: its prior with the width of each cell and the hyperparameters that go with
-    it, and those of the prior that no answer has told of widths, from which the next search starts."""
+    """What some answers say of the field: its prior, with the width of each cell, and the hyperparameters that go with
+    it; and those that go with the prior as it was, from which the next search starts."""
 
     prior: Prior
     hyper: Hyperparameters
@@ -215,20 +194,10 @@ class Field:
         if n not in self._fits:
             before = last_stage(n - 1)
             bare = fit_hyperparameters(self, self._bare, n, self._fitted(before).bare if before else None)
-            self._fits[n] = _Fit(self._bare, bare, bare)
-            if n and self.n_cells <= MOST_CELLS:
-                prior = self._bare.widened(self._moved(bare, n))
-                self._fits[n] = _Fit(prior, fit_hyperparameters(self, prior, n, bare), bare)
+            prior = widened(self, self._bare, n, bare)
+            hyper = bare if prior is self._bare else fit_hyperparameters(self, prior, n, bare)
+            self._fits[n] = _Fit(prior, hyper, bare)
         return self._fits[n]
-
-    def _moved(self, bare: Hyperparameters, n: int) -> np.ndarray:
-        """How much wider or narrower than before the prior of each cell is, `(cells,)`, from the first `n` answers."""
-        chosen = spread_over(n)
-        asked = self._asked[chosen]
-        applied = self._bare.applied(bare.lengths, asked.rows)
-        covariance = self._covariance(bare, asked, asked, applied) + np.diag(self._noise(bare, asked) ** 2 + 1e-9)
-        variance = bare.amplitude**2 * self._bare.variance
-        return moved(covariance, bare.amplitude**2 * applied, variance, np.concatenate(self._outputs)[chosen])
 
     def with_hyperparameters(self, **changes: object) -> Field:
         """The same field and observations under other hyperparameters."""

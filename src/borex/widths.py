@@ -1,20 +1,39 @@
 """How salient a cell may be at all, from everything that the model answered, every class alike.
 
-What moves no class moves the one that is explained no more: the prior variance of each cell is that of all classes'
-saliency there, one step of expectation maximisation from the prior (sparse Bayesian learning of several outputs with
-one sparsity: Wipf and Rao 2007, eq. 13 and 18).
+What moves no class hardly moves the one that is explained: the prior variance of each cell is that of all classes'
+saliency there, by one step of expectation maximisation (sparse Bayesian learning of several outputs that share where
+they are zero: Wipf and Rao 2007, IEEE Transactions on Signal Processing 55).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from borex.observations import Observations
+if TYPE_CHECKING:
+    from borex.field import Field
+    from borex.hyperparameters import Hyperparameters
+    from borex.prior import Prior
 
-# With more cells than this (a clip has 1568) there are several for each answer: what is told of one alone is too little.
+# With more cells than this (a clip has 1568) there are several for each answer, and little is told of one alone.
 MOST_CELLS = 1024
 # Of many answers so many, evenly spread: what is found out about cells grows slowly after them.
 MOST_ANSWERS = 512
+
+
+def widened(field: Field, prior: Prior, n: int, hyper: Hyperparameters) -> Prior:
+    """`prior` with the width of each cell as the field's first `n` answers have it, whose hyperparameters under `prior`
+    are `hyper`; `prior` itself where that is more than can be told."""
+    if not n or field.n_cells > MOST_CELLS:
+        return prior
+    chosen = spread_over(n)
+    asked, outputs = field._asked[chosen], np.concatenate(field._outputs)[chosen]
+    applied = prior.applied(hyper.lengths, asked.rows)
+    covariance = field._covariance(hyper, asked, asked, applied)
+    covariance.flat[:: len(asked) + 1] += field._noise(hyper, asked) ** 2 + 1e-9
+    power = hyper.amplitude**2
+    return prior.widened(moved(covariance, power * applied, power * prior.variance, outputs))
 
 
 def spread_over(n: int) -> np.ndarray:
