@@ -312,14 +312,22 @@ def test_what_looks_alike_is_one_thing() -> None:
     np.testing.assert_allclose(mean(5 * look - 3), known, **EXACT)
 
 
-def test_with_very_many_cells_looks_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    grid, extent = SIZES["image"]
+@pytest.mark.parametrize("kind", SIZES)
+def test_with_very_many_cells_looks_are_compared_nearly(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, extent = SIZES[kind]
     coverage, values = queries(grid)
-    for most, same in ((20, False), (19, True)):
-        monkeypatch.setattr("borex.prior.MOST_ALIKE", most)
-        found = [told(grid, extent, None, HYPER["image"], coverage, values, look=look).mean()
-                 for look in (colours(grid), None)]  # fmt: skip
-        assert np.allclose(*found) == same
+    cells = int(np.prod(grid))
+
+    def mean(most: int, looks: int, appearance: np.ndarray | None) -> np.ndarray:
+        monkeypatch.setattr("borex.prior.MOST_PAIRED", most)
+        monkeypatch.setattr("borex.prior.LOOKS", looks)
+        return told(grid, extent, None, HYPER[kind], coverage, values, look=appearance).mean()
+
+    exact, without = mean(cells, 0, colours(grid)), mean(cells, 0, None)
+    np.testing.assert_allclose(mean(cells - 1, cells, colours(grid)), exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+    few = mean(cells - 1, 4, colours(grid))
+    assert np.abs(few - exact).max() < 0.5 * np.abs(without - exact).max()
+    np.testing.assert_allclose(mean(cells - 1, 4, np.full((*grid, 3), 7.0)), without, **EXACT)
 
 
 def test_the_units_of_an_initial_map_and_of_a_function_do_not_matter() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.gaussian_process.kernels import Matern
 
-from borex.kernels import apply_product, axis_gram, matern32
+from borex.kernels import Likened, Separable, apply_product, axis_gram, leading_likeness, likeness, matern32
 
 
 def test_matern_is_scikit_learns() -> None:
@@ -35,3 +35,42 @@ def test_a_product_over_axes_is_the_kronecker_product(outs: tuple[int, ...], ins
     np.testing.assert_allclose(apply_product(grams, values).reshape(3, -1), expected, atol=1e-12)
     assert apply_product(grams, values).shape == (3, *outs)
     assert apply_product(grams, values[:0]).shape == (0, *outs)
+
+
+def test_leading_likeness_is_nearly_likeness() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.choice([10.0, 90.0, 200.0], size=(60, 1)) * [1.0, 0.7, 0.2] + rng.normal(size=(60, 3)) * 4
+    exact = likeness(features, 0.5)
+    assert exact is not None
+    errors = []
+    for rank in (1, 3, 12, 60):
+        found = leading_likeness(features, 0.5, rank)
+        assert found is not None
+        assert found.shape == (rank, 60)
+        np.testing.assert_allclose((found**2).sum(axis=0), 1, rtol=1e-9)
+        errors.append(np.abs(found.T @ found - exact).max())
+    assert errors == sorted(errors, reverse=True)
+    assert errors[1] < 0.2  # three things to see
+    assert errors[-1] < 1e-6
+
+
+def test_leading_likeness_of_few_things_takes_few() -> None:
+    found = leading_likeness(np.repeat([[1.0], [5.0]], 4, axis=0), 0.5, 6)
+    assert found is not None
+    assert found.shape == (2, 8)
+    assert leading_likeness(np.full((5, 2), 3.0), 0.5, 4) is None
+
+
+def test_a_product_with_looks_is_the_matrix() -> None:
+    rng = np.random.default_rng(0)
+    grid = (2, 3, 4)
+    grams = [axis_gram(np.arange(n), np.arange(n), 1.5) for n in grid]
+    wide = [axis_gram(np.arange(n), np.arange(n), 9.0) for n in grid]
+    looks = rng.normal(size=(3, *grid))
+    alike = np.einsum("kc,kd->cd", looks.reshape(3, 24), looks.reshape(3, 24))
+    product, exact = Separable([grams, wide], looks), Likened([grams, wide], alike)
+    values = rng.normal(size=(5, *grid))
+    np.testing.assert_allclose(product.apply(values), exact.apply(values), rtol=1e-10)
+    drawn = product.draw((40_000, *grid), rng).reshape(-1, 24)
+    covariance = exact.apply(np.eye(24).reshape(24, *grid)).reshape(24, 24)
+    assert np.abs(np.cov(drawn.T) - covariance).max() < 0.05 * np.abs(covariance).max()

@@ -34,19 +34,29 @@ class Separable:
     """The covariance between the cells of a grid as a sum of products over its axes, which never becomes a matrix: it
     is applied one axis at a time."""
 
-    def __init__(self, products: Sequence[Sequence[np.ndarray]]) -> None:
-        """`products`: for each, the covariance of every axis, `(n, n)`."""
+    def __init__(self, products: Sequence[Sequence[np.ndarray]], looks: np.ndarray | None = None) -> None:
+        """`products`: for each, the covariance of every axis, `(n, n)`. `looks` `(k, *grid)`: the first product is
+        multiplied by their inner product over `k`, of every pair of cells; None: it is not."""
         self._products = products
+        self._looks = looks
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """The covariance times each of `values` `(n, *grid)`: `(n, *grid)`."""
-        return np.asarray(sum(apply_product(grams, values) for grams in self._products))
+        first, *others = self._products
+        found = sum(apply_product(grams, values) for grams in others)
+        if self._looks is None:
+            return np.asarray(found + apply_product(first, values))
+        for look in self._looks:
+            found = found + look * apply_product(first, look * values)
+        return np.asarray(found)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draws `shape` `(n, *grid)` from the Gaussian of mean 0 and this covariance."""
         drawn = np.zeros(shape)
-        for grams in self._products:
-            drawn += apply_product([_factor(gram) for gram in grams], rng.standard_normal(shape))
+        for at, grams in enumerate(self._products):
+            factors = [_factor(gram) for gram in grams]
+            for look in [1.0] if at or self._looks is None else self._looks:
+                drawn += look * apply_product(factors, rng.standard_normal(shape))
         return drawn
 
 
@@ -76,12 +86,36 @@ class Likened:
 def likeness(features: np.ndarray, length_scale: float) -> np.ndarray | None:
     """Matérn covariance `(n, n)`, in (0, 1], of how far apart `features` `(n, k)` are, in units of their own spread
     (the root of the variances' sum); None where all are the same."""
+    scaled = _in_spreads(features)
+    return None if scaled is None else _likeness(scaled, scaled, length_scale)
+
+
+def leading_likeness(features: np.ndarray, length_scale: float, rank: int) -> np.ndarray | None:
+    """`(k, n)`, at most `rank` of them, whose inner products over `k` are nearly `likeness`, with ones for each with
+    itself: the first columns of its Cholesky factor, pivoted (Fine and Scheinberg 2001), and scaled."""
+    scaled = _in_spreads(features)
+    if scaled is None:
+        return None
+    found, left = np.zeros((rank, len(scaled))), np.ones(len(scaled))
+    for k in range(rank):
+        pivot = int(np.argmax(left))
+        if left[pivot] < 1e-6:
+            found = found[:k]
+            break
+        column = _likeness(scaled, scaled[pivot : pivot + 1], length_scale)[:, 0] - found[:k].T @ found[:k, pivot]
+        found[k] = column / np.sqrt(left[pivot])
+        left = np.maximum(left - found[k] ** 2, 0.0)
+    return np.asarray(found / np.sqrt((found**2).sum(axis=0)))
+
+
+def _in_spreads(features: np.ndarray) -> np.ndarray | None:
     centred = features - features.mean(axis=0)
     spread = np.sqrt((centred**2).sum(axis=1).mean())
-    if spread <= 1e-9 * max(1.0, float(np.abs(features).max())):
-        return None
-    square = ((centred[:, None] - centred[None]) ** 2).sum(axis=-1)
-    return matern32(np.sqrt(square) / (spread * length_scale))
+    return None if spread <= 1e-9 * max(1.0, float(np.abs(features).max())) else centred / spread
+
+
+def _likeness(one: np.ndarray, other: np.ndarray, length_scale: float) -> np.ndarray:
+    return matern32(np.sqrt(((one[:, None] - other[None]) ** 2).sum(axis=-1)) / length_scale)
 
 
 def _factor(gram: np.ndarray) -> np.ndarray:

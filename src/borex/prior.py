@@ -11,7 +11,7 @@ from copy import copy
 
 import numpy as np
 
-from borex.kernels import Likened, Separable, axis_gram, likeness
+from borex.kernels import Likened, Separable, axis_gram, leading_likeness, likeness
 
 # The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
 LONG = 0.36
@@ -20,9 +20,9 @@ LONG = 0.36
 CHANGE_POWER, LEAST_CHANGE = 0.5, 0.05
 # Length scale of what cells look like, in units of its spread over the cells.
 ALIKE = 0.5
-# With more cells than this (a clip has 1568) what they look like is not compared: a covariance of every pair takes
-# longer than it is worth.
-MOST_ALIKE = 1024
+# With more cells than this (a clip has 1568) a covariance of every pair takes longer than it is worth: what they look
+# like is then so many numbers for each, whose inner products are nearly the same.
+MOST_PAIRED, LOOKS = 1024, 8
 
 
 class Prior:
@@ -47,9 +47,12 @@ class Prior:
         ]
         shorter = min((n for n in extent[-2:] if n > 1), default=1)
         self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
-        self._alike = None
-        if appearance is not None and cells <= MOST_ALIKE:
+        self._alike = self._looks = None
+        if appearance is not None and cells <= MOST_PAIRED:
             self._alike = likeness(np.reshape(appearance, (cells, -1)), ALIKE)
+        elif appearance is not None:
+            looks = leading_likeness(np.reshape(appearance, (cells, -1)), ALIKE, LOOKS)
+            self._looks = None if looks is None else looks.reshape(-1, *grid)
         by_change = np.ones(cells) if change is None else np.asarray(change, dtype=np.float64).ravel()
         self._scale = _scale(by_change, CHANGE_POWER)
         self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
@@ -78,7 +81,7 @@ class Prior:
         """Before it is scaled; the latest is kept, because it is asked for again and again."""
         if self._latest is None or self._latest[0] != lengths:
             products = self._grams(lengths), self._long
-            found = Separable(products) if self._alike is None else Likened(products, self._alike)
+            found = Separable(products, self._looks) if self._alike is None else Likened(products, self._alike)
             self._latest = lengths, found
         return self._latest[1]
 
