@@ -53,9 +53,10 @@ def test_outputs_that_say_nothing_change_nothing() -> None:
     np.testing.assert_array_equal(found(*joint(), np.full((12, 3), 4.0)), np.ones(9))
 
 
-def test_units_of_the_outputs_do_not_count() -> None:
+@pytest.mark.parametrize("unit", [1e4, 1e-200, 1e200])
+def test_units_of_the_outputs_do_not_count(unit: float) -> None:
     outputs = np.random.default_rng(1).normal(size=(12, 5))
-    np.testing.assert_allclose(found(*joint(), outputs), found(*joint(), 1e4 * outputs - 30), rtol=1e-9)
+    np.testing.assert_allclose(found(*joint(), outputs), found(*joint(), unit * (outputs - 30)), rtol=1e-6)
 
 
 def of_one_half(seed: int, n: int = 60, classes: int = 40) -> tuple[Field, Field]:

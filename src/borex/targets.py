@@ -72,10 +72,10 @@ class Target:
         return odds - log_odds(p[:, self.against]) if self.against is not None else odds
 
     def outputs(self, scores: np.ndarray, output: Output = "auto") -> np.ndarray:
-        """All that the model said, `(n, k)`, float32: the logarithm of every class's probability, less the mean over
-        classes; for a function, whose scores may be anything, its value alone."""
+        """All that the model said, `(n, k)`: the logarithm of every class's probability, less the mean over classes,
+        float32; for a function, whose scores may be anything, its value alone."""
         if self.function is not None:
-            return self.value(scores, output)[:, None].astype(np.float32)
+            return self.value(scores, output)[:, None]
         logs = np.log(np.maximum(self._probabilities(scores, output), CLIP))
         return np.asarray(logs - logs.mean(axis=1, keepdims=True), dtype=np.float32)
 

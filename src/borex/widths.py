@@ -51,7 +51,8 @@ def moved(covariance: np.ndarray, cross: np.ndarray, variance: np.ndarray, outpu
     from scipy.linalg import cho_factor, cho_solve
 
     weights = cho_solve(cho_factor(covariance, lower=True), cross)
-    outputs = outputs - outputs.mean(axis=0)
+    outputs = outputs - outputs.mean(axis=0, dtype=np.float64)
+    outputs /= float(np.abs(outputs).max()) or 1.0  # of any unit, without loss
     total = float((outputs**2).mean(axis=0).sum())
     if not total > 0:
         return np.ones(len(variance))
