@@ -84,7 +84,10 @@ def told(grid, extent, initial, hyper, coverage, values, n_baselines: int = 1, c
     return field.with_hyperparameters(**vars(hyper))
 
 
-def test_the_std_of_a_weighted_sum_has_the_covariances_in_it(both) -> None:
+@pytest.mark.parametrize("most", [0, 1024])
+def test_the_std_of_a_weighted_sum_has_the_covariances_in_it(both, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few cells from the covariance of each pair, of many without."""
+    monkeypatch.setattr("borex.prior.MOST_PAIRED", most)
     field, _, _, _ = both
     cells = np.prod(field.grid)
     one_each = np.eye(cells).reshape(cells, *field.grid)

@@ -70,7 +70,10 @@ def test_a_product_with_looks_is_the_matrix() -> None:
     alike = np.einsum("kc,kd->cd", looks.reshape(3, 24), looks.reshape(3, 24))
     product, exact = Separable([grams, wide], looks), Likened([grams, wide], alike)
     values = rng.normal(size=(5, *grid))
-    np.testing.assert_allclose(product.apply(values), exact.apply(values), rtol=1e-10)
+    np.testing.assert_allclose(product.apply(values), exact.apply(values), rtol=1e-4, atol=1e-4)  # single precision
+    some = np.array([3, 23, 0, 11])
+    np.testing.assert_allclose(product.between(some), exact.between(some), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(Separable([grams]).between(some), reduce(np.kron, grams)[np.ix_(some, some)], rtol=1e-12)
     drawn = product.draw((40_000, *grid), rng).reshape(-1, 24)
     covariance = exact.apply(np.eye(24).reshape(24, *grid)).reshape(24, 24)
     assert np.abs(np.cov(drawn.T) - covariance).max() < 0.05 * np.abs(covariance).max()

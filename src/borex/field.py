@@ -122,7 +122,7 @@ class Field:
         cell, ≥ 0; the covariances between cells are in it, so that for one cell alone it is `std` there."""
         self._solve()
         hyper, rows = self._hyper(), np.asarray(weights, dtype=np.float64).reshape(len(weights), -1)
-        variance = hyper.amplitude**2 * np.einsum("kc,kc->k", rows, self._prior.applied(hyper.lengths, rows))
+        variance = hyper.amplitude**2 * self._prior.variance_of(hyper.lengths, rows)
         if self._h is not None:
             variance += (hyper.trust * (rows @ self._h)) ** 2
         half = self._chol.forward(self._cross @ rows.T)

@@ -73,6 +73,14 @@ class Prior:
         cubes = (rows * self._scale).reshape(len(rows), *self.grid)
         return self._covariance(lengths).apply(cubes).reshape(rows.shape) * self._scale
 
+    def variance_of(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
+        """Of sums of the cells weighted by each of `rows` `(n, cells)`: `(n,)`."""
+        at = np.flatnonzero(rows.any(axis=0))
+        if len(at) > MOST_PAIRED:
+            return np.einsum("nc,nc->n", rows, self.applied(lengths, rows))
+        scaled = rows[:, at] * self._scale[at]
+        return np.einsum("nc,nc->n", scaled, scaled @ self._covariance(lengths).between(at))
+
     def draw(self, lengths: tuple[float, ...], n: int, rng: np.random.Generator) -> np.ndarray:
         """`n` draws `(n, cells)`."""
         return self._covariance(lengths).draw((n, *self.grid), rng).reshape(n, -1) * self._scale
