@@ -7,8 +7,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from borex.field import Field
+from borex.observations import evenly
 from borex.prior import LEAST_CHANGE, Prior
-from borex.widths import MOST_ANSWERS, MOST_CELLS, moved, spread_over
+from borex.widths import MOST_CELLS, moved
+from tests.oracles import DenseField
 from tests.test_field import SIZES, change_map, colours, fills, initial_map, queries
 
 
@@ -77,7 +79,7 @@ def test_there_is_less_of_a_map_where_no_class_is_moved() -> None:
     for seed in range(len(shares)):
         fields = of_one_half(seed)
         maps = [np.abs(field.mean()) for field in fields]
-        shares[seed] = [found[:, 3:].sum() / found.sum() for found in maps]
+        shares[seed] = [one[:, 3:].sum() / one.sum() for one in maps]
         variance = fields[1]._prior.variance.reshape(6, 6)
         assert variance[:, :3].mean() > 1.1 * variance[:, 3:].mean()
     without, with_outputs = shares.mean(axis=0)
@@ -104,6 +106,24 @@ def test_the_step_is_from_the_field_without_widths(kind: str) -> None:
     np.testing.assert_allclose(width / width.mean(), expected / expected.mean(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", SIZES)
+def test_a_widened_field_is_the_dense_one_of_its_variances(kind: str) -> None:
+    grid, extent = SIZES[kind]
+    coverage, values = queries(grid)
+    field = Field(grid, extent, appearance=colours(grid))
+    field.observe(coverage, values, outputs=np.stack([values, values**2, -values], axis=1))
+    field.fit()
+    hyper, width = field.hyperparameters, np.sqrt(field._prior.variance.reshape(grid))
+    assert hyper is not None
+    assert np.ptp(width) > 0.1 * width.mean()
+    # The oracle knows how wide the prior is from how much the baselines change each cell.
+    dense = DenseField(field, extent, None, hyper, 1, width**2, colours(grid))
+    mean, covariance, _ = dense.given(coverage, (values - values.mean()) / values.std())
+    of_saliency = dense.saliency @ covariance @ dense.saliency.T
+    np.testing.assert_allclose(field.mean().ravel(), dense.saliency @ mean * values.std(), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(field.std().ravel(), np.sqrt(np.diag(of_saliency)) * values.std(), rtol=0, atol=1e-8)
+
+
 def test_a_prior_is_widened_and_stays_what_it_was() -> None:
     prior = Prior((3, 4), (30, 40))
     before = prior.variance.copy()
@@ -118,10 +138,10 @@ def test_a_prior_is_widened_and_stays_what_it_was() -> None:
 
 
 def test_answers_that_are_looked_at_lie_evenly_and_hold_both_ends() -> None:
-    assert spread_over(3).tolist() == [0, 1, 2]
-    many = spread_over(5 * MOST_ANSWERS)
-    assert len(many) == MOST_ANSWERS
-    assert (many[0], many[-1]) == (0, 5 * MOST_ANSWERS - 1)
+    assert evenly(3, 100).tolist() == [0, 1, 2]
+    many = evenly(500, 100)
+    assert len(many) == 100
+    assert (many[0], many[-1]) == (0, 499)
     assert set(np.diff(many)) <= {5, 6}
 
 

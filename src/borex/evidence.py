@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from borex.hyperparameters import WIDE, Hyperparameters
-from borex.observations import Relations
+from borex.observations import Relations, evenly
 
 if TYPE_CHECKING:
     from borex.field import Field
@@ -66,7 +66,7 @@ class _Found:
 def fit_hyperparameters(field: Field, prior: Prior, n: int, start: Hyperparameters | None = None) -> Hyperparameters:
     """The hyperparameters with the largest posterior density under `prior`, given the field's first `n` answers,
     searched from `start` or else from the usual values."""
-    chosen = np.linspace(0, n - 1, min(n, MAX_ANSWERS)).astype(int)
+    chosen = evenly(n, MAX_ANSWERS)
     centre, unit = field._units(n)
     asked, values = field._asked[chosen], (field._values[chosen] - centre) / unit
     how = Relations.of(asked, asked, field._n_baselines)

@@ -13,7 +13,8 @@ same. `s = beta h + u`, where `h` is the initial map, standardised, and `u`, `d`
 covariance is the sum of two products of Matérn 3/2 over the axes: one with length scales that the evidence chooses,
 times one of what the cells look like, for cells that look alike are rather of one thing; one with long ones (with the
 first alone the map falls to pieces where the answers say little). It is scaled in each cell by how much the baselines
-change that cell: what hides nothing does nothing. `g` is the log-odds. Everything is Gaussian and closed: this is
+change that cell, for what hides nothing does nothing, and by what the answers of all classes say (`widths`). `g` is the
+log-odds. Everything is Gaussian and closed: this is
 Bayesian linear regression (Rasmussen & Williams 2006, chapter 2), and samples are drawn by pathwise conditioning
 (Wilson et al. 2020, eq. 10).
 """

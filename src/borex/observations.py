@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """The numbers of at most `most` of `n` answers, evenly spread, the first and the last among them."""
+    return np.linspace(0, n - 1, min(n, most)).astype(int)
+
+
 @dataclass(frozen=True)
 class Observations:
     """What was asked: `rows` `(n, cells)`, the share of each cell that is seen (where at most half of all is) or minus

@@ -2,7 +2,7 @@
 
 The covariance of the cells is the sum of two products of Matérn 3/2 over the axes: one with length scales that are
 given, times one of what the cells look like; one with fixed, long ones. It is scaled in each cell by how much the
-baselines change that cell.
+baselines change that cell, and by what answers say of its width.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Prior:
             looks = leading_likeness(np.reshape(appearance, (cells, -1)), ALIKE, LOOKS)
             self._looks = None if looks is None else looks.reshape(-1, *grid)
         by_change = np.ones(cells) if change is None else np.asarray(change, dtype=np.float64).ravel()
-        self._scale = _scale(by_change, CHANGE_POWER)
+        self._scale = _scale(by_change ** (2 * CHANGE_POWER))
         self._latest: tuple[tuple[float, ...], Likened | Separable] | None = None
 
     @property
@@ -65,7 +65,7 @@ class Prior:
     def widened(self, ratio: np.ndarray) -> Prior:
         """The same with the variance of each cell times `ratio` `(cells,)`, ≥ 0, as far as `LEAST_CHANGE` allows."""
         other = copy(self)
-        other._scale = _scale(self._scale**2 * ratio, 0.5)
+        other._scale = _scale(self._scale**2 * ratio)
         return other
 
     def applied(self, lengths: tuple[float, ...], rows: np.ndarray) -> np.ndarray:
@@ -98,9 +98,9 @@ class Prior:
         return [axis_gram(at, at, n) for at, n in zip(self._at, (*lengths, lengths[-1]), strict=True)]
 
 
-def _scale(change: np.ndarray, power: float) -> np.ndarray:
-    """The prior width of the saliency in each cell `(cells,)`, of mean square 1: a power of `change` `(cells,)`."""
-    if not change.max() > 0:
-        return np.ones(len(change))
-    width = np.maximum((change / change.mean()) ** power, LEAST_CHANGE)
+def _scale(variance: np.ndarray) -> np.ndarray:
+    """The prior width of the saliency in each cell `(cells,)`, of mean square 1, from its variance in any unit."""
+    if not variance.max() > 0:
+        return np.ones(len(variance))
+    width = np.maximum(np.sqrt(variance / variance.mean()), LEAST_CHANGE)
     return np.asarray(width / np.sqrt((width**2).mean()))

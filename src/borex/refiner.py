@@ -186,13 +186,12 @@ class Refiner:
             )
         fills = None if fills is None else checked_fills(fills, len(masks), self.settings.n_baselines)
         self._find_target(coverage, scores)
-        answers = self._answers(coverage, self.fills, scores)  # raises before anything is kept
-
         kind, asked = self._asked
         is_part = kind == "check" and len(coverage) < len(asked)  # as much of it as was answered before a failure
         kind = kind if np.array_equal(asked[: len(coverage)] if is_part else asked, coverage) else "other"
         if fills is None:
             fills = np.zeros(len(masks), dtype=int) if kind == "other" else self.fills[: len(masks)]
+        answers = self._answers(coverage, fills, scores)  # raises before anything is kept
         first, self._asked = self.evals, ("nothing", coverage[:0])
         self.told_fills = np.concatenate([self.told_fills, fills])
         self.coverage = np.concatenate([self.coverage, coverage])
@@ -208,7 +207,7 @@ class Refiner:
             self._opened = True
             self._initial_at = self.evals - N_CHECK if self._ranks_something else -1
         with one_thread():
-            self._strategy.tell(replace(answers, fills=fills), first if kind == "round" else None)
+            self._strategy.tell(answers, first if kind == "round" else None)
             self._note()
 
     def _keep(self, scores: np.ndarray) -> None:

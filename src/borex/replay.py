@@ -33,5 +33,5 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
             refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
     refiner._opened = True
     answers = refiner._answers(record.coverage, record.fills, record.scores)
-    refiner._strategy.replay(answers[at], answers.values, record.points)
+    refiner._strategy.replay(answers, at, record.points)
     return refiner

@@ -27,6 +27,7 @@ class Strategy(Protocol):
     """What the loop needs of a method. Masks have the extent.
 
     `asked_at`: the number of the first of these evaluations where they answer the last `ask`; None for other masks.
+    `used`: the numbers of the answers that are data, of all that a record has; `points`: what `points` gave.
     """
 
     @property
@@ -46,7 +47,7 @@ class Strategy(Protocol):
 
     def points(self) -> np.ndarray: ...
 
-    def replay(self, answers: Answers, values: np.ndarray, points: np.ndarray) -> None: ...
+    def replay(self, answers: Answers, used: np.ndarray, points: np.ndarray) -> None: ...
 
 
 class FieldStrategy:
@@ -100,7 +101,7 @@ class FieldStrategy:
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
     def tell(self, answers: Answers, asked_at: int | None) -> None:
-        self.field.observe(answers.coverage, answers.links, answers.fills, answers.outputs)
+        self._observe(answers)
         self._asked = None
         stage = last_stage(len(self.field))
         if stage > self._fitted_at:
@@ -152,7 +153,10 @@ class FieldStrategy:
     def points(self) -> np.ndarray:
         return np.empty((0, 0))
 
-    def replay(self, answers: Answers, values: np.ndarray, points: np.ndarray) -> None:
+    def replay(self, answers: Answers, used: np.ndarray, points: np.ndarray) -> None:
+        self._observe(answers[used])
+
+    def _observe(self, answers: Answers) -> None:
         self.field.observe(answers.coverage, answers.links, answers.fills, answers.outputs)
 
 
@@ -230,9 +234,9 @@ class PaperStrategy:
         numbers = np.array(self._asked_at).reshape(-1, 1)
         return np.concatenate([numbers, self._windows.windows, self._windows.points], axis=1)
 
-    def replay(self, answers: Answers, values: np.ndarray, points: np.ndarray) -> None:
+    def replay(self, answers: Answers, used: np.ndarray, points: np.ndarray) -> None:
         numbers, windows, jittered = np.split(points, [1, 1 + points.shape[1] // 2], axis=1)
         first = numbers[:, 0].astype(int)
-        pairs = np.stack([values[first], values[first + 1]], axis=1)
+        pairs = np.stack([answers.values[first], answers.values[first + 1]], axis=1)
         self._asked_at = first.tolist()
         self._windows.observe(windows.astype(int), pairs, jittered)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from borex.observations import evenly
+
 if TYPE_CHECKING:
     from borex.field import Field
     from borex.hyperparameters import Hyperparameters
@@ -27,18 +29,13 @@ def widened(field: Field, prior: Prior, n: int, hyper: Hyperparameters) -> Prior
     are `hyper`; `prior` itself where that is more than can be told."""
     if not n or field.n_cells > MOST_CELLS:
         return prior
-    chosen = spread_over(n)
+    chosen = evenly(n, MOST_ANSWERS)
     asked, outputs = field._asked[chosen], np.concatenate(field._outputs)[chosen]
     applied = prior.applied(hyper.lengths, asked.rows)
     covariance = field._covariance(hyper, asked, asked, applied)
     covariance.flat[:: len(asked) + 1] += field._noise(hyper, asked) ** 2 + 1e-9
     power = hyper.amplitude**2
     return prior.widened(moved(covariance, power * applied, power * prior.variance, outputs))
-
-
-def spread_over(n: int) -> np.ndarray:
-    """The numbers of the answers that are looked at, of the first `n`."""
-    return np.linspace(0, n - 1, min(n, MOST_ANSWERS)).astype(int)
 
 
 def moved(covariance: np.ndarray, cross: np.ndarray, variance: np.ndarray, outputs: np.ndarray) -> np.ndarray:
