@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from borex.evidence import fit_hyperparameters
 from borex.field import Field
 from borex.observations import evenly
 from borex.prior import LEAST_CHANGE, Prior
@@ -84,6 +85,17 @@ def test_there_is_less_of_a_map_where_no_class_is_moved() -> None:
         assert variance[:, :3].mean() > 1.1 * variance[:, 3:].mean()
     without, with_outputs = shares.mean(axis=0)
     assert with_outputs < 0.95 * without
+
+
+def test_widths_leave_the_length_scales_and_change_the_rest() -> None:
+    told = of_one_half(3)[1]
+    told.fit()
+    bare, hyper = told._fits[60].bare, told.hyperparameters
+    assert hyper is not None
+    assert hyper.lengths == bare.lengths
+    assert hyper.noise != bare.noise
+    # Searched for, they would be others here.
+    assert fit_hyperparameters(told, told._prior, 60, bare).lengths != bare.lengths
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -63,9 +63,11 @@ class _Found:
     lengths: tuple[float, ...]
 
 
-def fit_hyperparameters(field: Field, prior: Prior, n: int, start: Hyperparameters | None = None) -> Hyperparameters:
+def fit_hyperparameters(
+    field: Field, prior: Prior, n: int, start: Hyperparameters | None = None, *, has_ladder: bool = True
+) -> Hyperparameters:
     """The hyperparameters with the largest posterior density under `prior`, given the field's first `n` answers,
-    searched from `start` or else from the usual values."""
+    searched from `start` or else from the usual values; without `has_ladder` the length scales stay as they are."""
     chosen = evenly(n, MAX_ANSWERS)
     centre, unit = field._units(n)
     asked, values = field._asked[chosen], (field._values[chosen] - centre) / unit
@@ -106,7 +108,7 @@ def fit_hyperparameters(field: Field, prior: Prior, n: int, start: Hyperparamete
         amplitude = start.amplitude * np.sqrt(rung(lengths).unit)
         guess = np.log([amplitude, start.contrast, *start.noise, start.fills, start.overlap])
     best = best_on(lengths, guess)
-    for axis in range(len(lengths)):
+    for axis in range(len(lengths)) if has_ladder else ():
         for step in (RUNG, 1 / RUNG):
             before = best
             while 0.5 <= best.lengths[axis] * step <= 16:

@@ -196,7 +196,7 @@ class Field:
             before = last_stage(n - 1)
             bare = fit_hyperparameters(self, self._bare, n, self._fitted(before).bare if before else None)
             prior = widened(self, self._bare, n, bare)
-            hyper = bare if prior is self._bare else fit_hyperparameters(self, prior, n, bare)
+            hyper = bare if prior is self._bare else fit_hyperparameters(self, prior, n, bare, has_ladder=False)
             self._fits[n] = _Fit(prior, hyper, bare)
         return self._fits[n]
 
