@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+LINKED = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -39,11 +40,19 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     assert len(names) > 2
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_to_files_that_exist(page: Path) -> None:
-    targets = [target.split("#")[0] for target in LINK.findall(page.read_text(encoding="utf-8"))]
-    local = [target for target in targets if target and "://" not in target]
-    assert [target for target in local if not (page.parent / target).exists()] == []
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are linked by: small letters, hyphens for spaces, no other punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=name)
+def test_links_lead_to_what_exists(page: Path) -> None:
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    for path, _, anchor in (target.partition("#") for target in targets if "://" not in target):
+        there = page.parent / path if path else page
+        assert there.exists(), path
+        assert not anchor or anchor in anchors(there), f"{path}#{anchor}"
 
 
 def test_every_extension_point_has_its_page_and_the_readme_links_it() -> None:
