@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,17 @@ def refined_once(kept: list[Explanation] = []) -> Explanation:  # noqa: B006
     if not kept:
         kept.append(refined(linear(bumps(IMAGE)), IMAGE, max_evals=20))
     return kept[0]
+
+
+def test_threads_that_save_beside_each_other_spoil_nothing(tmp_path: Path) -> None:
+    found = [replace(refined_once(), score=float(number)) for number in range(4)]
+
+    def saved(one: Explanation) -> list[float]:
+        path = tmp_path / f"{one.score:.0f}.npz"
+        return [Explanation.load(one.save(path)).score for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(saved, found)) == [[one.score] * 20 for one in found]
 
 
 def test_a_function_is_saved_by_name_only(tmp_path: Path) -> None:

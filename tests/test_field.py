@@ -10,6 +10,7 @@ import pytest
 
 from borex.field import AT_ONCE, Field
 from borex.hyperparameters import Hyperparameters
+from borex.prior import Prior
 from borex.threads import one_thread
 from tests.oracles import DenseField
 
@@ -350,3 +351,33 @@ def test_the_units_of_an_initial_map_and_of_a_function_do_not_matter() -> None:
         np.testing.assert_allclose(small.mean() / unit, usual.mean(), atol=1e-4)
         assert small.trust() is not None
     assert told(0.0, 1.0).flat
+
+
+@pytest.mark.parametrize("extent", [(1, 4096), (4096, 1), (1, 224)])
+def test_of_a_row_of_pixels_neighbours_are_as_near_as_in_a_picture(extent: tuple[int, int]) -> None:
+    """What is one pixel wide has no cells side by side: its breadth says nothing of how far apart cells are."""
+    grid = tuple(min(14, size) for size in extent)
+    row, picture = Prior(grid, extent), Prior((14, 14), (224, 224))
+    ends = np.eye(14)[[0]], np.eye(196)[[0]]
+    alike = [prior.applied((3.0,), end)[0, 1] for prior, end in zip((row, picture), ends, strict=True)]
+    assert alike[0] == pytest.approx(alike[1], rel=0.05)
+
+
+def test_an_interrupt_between_the_factor_and_the_rest_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, extent = SIZES["image"]
+    coverage, values = queries(grid, 60)
+    whole, broken = Field(grid, extent), Field(grid, extent)
+    for field in (whole, broken):
+        field.observe(coverage[:40], values[:40])
+        field.fit()
+        field.mean()
+        field.observe(coverage[40:], values[40:])
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "concatenate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            broken._solve()
+    np.testing.assert_allclose(broken.mean(), whole.mean(), rtol=1e-6, atol=1e-9)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from borex import Refiner
-from borex.errors import InputError
+from borex.errors import BudgetError, InputError
 from tests.closed_form import box, bumps, linear, same, share_seen
 from tests.test_refine import IMAGE, hint, refined
 
@@ -245,3 +245,73 @@ def test_cells_and_tolerance_that_are_none() -> None:
     for tolerance in ("x", 1, -0.1, float("nan")):
         with pytest.raises(InputError, match=r"tolerance is .*; expected at least 0"):
             Refiner((56, 56), tolerance=tolerance)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("initial", [None, "hint"])
+def test_windows_may_be_told_one_mask_at_a_time(initial: Any) -> None:
+    model, given = share_seen(box(IMAGE)), hint(IMAGE) if initial else None
+    one, other = (Refiner(IMAGE, given, target=1, method="paper", max_evals=60) for _ in range(2))
+    driven(one, model)
+    while len(masks := np.asarray(other.ask())):
+        for mask in masks:
+            other.tell(mask[None], scores_of(model, mask[None]))
+    assert same(one.result(), other.result())
+    assert np.ptp(other.result().saliency) > 0
+    again = other.result().for_target(1)
+    assert np.array_equal(again.saliency, one.result().saliency)
+
+
+def test_half_a_window_with_other_masks_after_it_is_no_window() -> None:
+    model, own = linear(bumps(IMAGE)), np.random.default_rng(1).random((1, *IMAGE)) < 0.6
+    refiner = Refiner(IMAGE, target=1, method="paper", max_evals=60)
+    driven(refiner, model, rounds=2)
+    first = np.asarray(refiner.ask())[:1]
+    for masks in (first, own):
+        refiner.tell(masks, scores_of(model, masks))
+    found = driven(refiner, model).result()
+    assert np.array_equal(found.for_target(1).saliency, found.saliency)
+
+
+def test_a_part_of_the_check_is_known_by_its_cells_to_rounding() -> None:
+    """Of how many masks means over cells are taken at once may change their last bits."""
+    extent = (100, 100)
+    model = share_seen(box(extent))
+    refiner = Refiner(extent, hint(extent), target=1, max_evals=60)
+    while len(masks := np.asarray(refiner.ask())) and refiner._asked[0] != "check":
+        refiner.tell(masks, scores_of(model, masks))
+    asked = refiner._asked
+    refiner._asked = asked[0], asked[1] + np.float32(3e-8), asked[2]
+    refiner.tell(masks[:1], scores_of(model, masks[:1]))
+    assert refiner.result().record.check_at == refiner.evals - 1
+    assert len(refiner.ask()) == len(masks) - 1
+
+
+def test_a_budget_that_the_opening_is_more_than() -> None:
+    with pytest.raises(BudgetError, match=r"max_evals is 20, but 22 evaluations .* 21 baselines"):
+        Refiner(IMAGE, target=1, max_evals=20, turn=tuple(range(21)))
+    with pytest.raises(BudgetError, match=r"22 evaluations .* 15 baselines"):
+        Refiner(IMAGE, hint(IMAGE), target=1, max_evals=20, turn=tuple(range(15)))
+
+
+def test_what_is_left_of_a_budget_is_said() -> None:
+    model = share_seen(box(IMAGE))
+    assert driven(Refiner(IMAGE, target=1, method="paper", max_evals=21), model).result().stop_reason == (
+        "the budget of 21 evaluations is spent; 1 left, too few to ask again"
+    )
+
+
+def test_small_differences_of_small_values_are_no_sameness() -> None:
+    model = linear(bumps(IMAGE))
+    for method in ("field", "paper"):
+        refiner = Refiner(IMAGE, target=lambda s: 1e-11 * s[:, 1], method=method, max_evals=40)
+        found = driven(refiner, model).result()
+        assert found.evals == 40
+        assert np.ptp(found.saliency) > 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_field_of_one_cell() -> None:
+    refiner = Refiner(IMAGE, target=1, max_evals=100, grid=(1, 1))
+    found = driven(refiner, linear(bumps(IMAGE))).result()
+    assert all(entry["change"] == 0 for entry in found.history)
+    assert np.ptp(found.saliency) == 0

@@ -150,11 +150,19 @@ def test_a_prior_is_widened_and_stays_what_it_was() -> None:
 
 
 def test_answers_that_are_looked_at_lie_evenly_and_hold_both_ends() -> None:
-    assert evenly(3, 100).tolist() == [0, 1, 2]
-    many = evenly(500, 100)
+    assert evenly(np.array([True, False, True]), 100).tolist() == [0, 1, 2]
+    many = evenly(np.zeros(500, dtype=bool), 100)
     assert len(many) == 100
     assert (many[0], many[-1]) == (0, 499)
     assert set(np.diff(many)) <= {5, 6}
+
+
+@pytest.mark.parametrize("n", [254, 255, 509])
+def test_of_ends_that_take_turns_neither_is_left_out(n: int) -> None:
+    hidden = np.arange(n) % 2 == 1
+    chosen = evenly(hidden, 128)
+    assert (np.diff(chosen) > 0).all()
+    assert hidden[chosen].sum() == pytest.approx(64, abs=1)
 
 
 def test_a_field_of_more_cells_than_answers_keeps_its_prior() -> None:

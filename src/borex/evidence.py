@@ -68,7 +68,7 @@ def fit_hyperparameters(
 ) -> Hyperparameters:
     """The hyperparameters with the largest posterior density under `prior`, given the field's first `n` answers,
     searched from `start` or else from the usual values; without `has_ladder` the length scales stay as they are."""
-    chosen = evenly(n, MAX_ANSWERS)
+    chosen = evenly(field._asked.hidden[:n], MAX_ANSWERS)
     centre, unit = field._units(n)
     asked, values = field._asked[chosen], (field._values[chosen] - centre) / unit
     how = Relations.of(asked, asked, field._n_baselines)

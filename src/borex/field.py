@@ -29,7 +29,7 @@ import numpy as np
 from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
 from borex.hyperparameters import WIDE, Hyperparameters
-from borex.observations import Observations, Relations, overlap
+from borex.observations import Observations, Relations, least_difference, overlap
 from borex.prior import Prior
 from borex.widths import widened
 
@@ -102,7 +102,7 @@ class Field:
     @property
     def flat(self) -> bool:
         """Whether every answer so far is the same, so that there is nothing to explain."""
-        return len(self) > 0 and bool(np.ptp(self._values) <= self._least(self._values))
+        return len(self) > 0 and bool(np.ptp(self._values) <= least_difference(self._values))
 
     # --- what the posterior says
 
@@ -231,12 +231,7 @@ class Field:
         """Mean and standard deviation of the first `n` answers; 1 where they do not differ."""
         values = self._values[:n] if n else np.zeros(1)
         unit = float(values.std())
-        return float(values.mean()), unit if unit > self._least(values) else 1.0
-
-    @staticmethod
-    def _least(values: np.ndarray) -> float:
-        """What answers may differ by and are the same: in log-odds 1e-9, of smaller units as small a part of them."""
-        return 1e-9 * min(1.0, float(np.abs(values).max()))
+        return float(values.mean()), unit if unit > least_difference(values) else 1.0
 
     def _noise(self, hyper: Hyperparameters, asked: Observations) -> np.ndarray:
         return np.where(asked.hidden, hyper.noise[1], hyper.noise[0])
@@ -269,6 +264,8 @@ class Field:
 
     def _solve(self) -> None:
         """Brings the Cholesky factor up to date: the rows of new observations are appended."""
+        if len(self._chol) != len(self._cross):  # an interrupt came between the two
+            self._forget(keep_scale=True)
         hyper, known, n = self._hyper(), len(self._cross), len(self)
         if known == n:
             return

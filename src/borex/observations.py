@@ -7,9 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 
-def evenly(n: int, most: int) -> np.ndarray:
-    """The numbers of at most `most` of `n` answers, evenly spread, the first and the last among them."""
-    return np.linspace(0, n - 1, min(n, most)).astype(int)
+def evenly(hidden: np.ndarray, most: int) -> np.ndarray:
+    """The numbers of at most `most` answers, in rising order, evenly spread over those of each end: `hidden` bool
+    `(n,)` says which, so that none is left out where the two take turns."""
+    by_end = np.argsort(hidden, kind="stable")
+    return np.sort(by_end[np.linspace(0, len(hidden) - 1, min(len(hidden), most)).astype(int)])
+
+
+def least_difference(values: np.ndarray) -> float:
+    """What answers may differ by and are the same: in log-odds 1e-9, of smaller units as small a part of them."""
+    return 1e-9 * min(1.0, float(np.abs(values).max()))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ class Prior:
         """All as `Field` takes them."""
         self.grid = grid
         cells = int(np.prod(grid))
-        side = np.sqrt(extent[-2] / grid[-2] * extent[-1] / grid[-1])
+        # An axis of one pixel has no cells side by side, and no say in how far apart they are.
+        sides = [size / n for size, n in zip(extent[-2:], grid[-2:], strict=True) if size > 1] or [1.0]
+        side = float(np.prod(sides)) ** (1 / len(sides))
         n_early = len(grid) - 2
         # Time is counted in cells of its own axis: a frame and a pixel have no common unit.
         self._at = [

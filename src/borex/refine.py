@@ -268,8 +268,8 @@ def usual(method: str, media: np.ndarray) -> Baseline:
     shapes, a soft one that takes detail, and the mean colour, which takes all; of media `(*extent, channels)` whose
     frames differ the mean over time and the mean colour.
 
-    A map made with one fill is poor under others; docs/experiments.md has the figures. A hole that moves with an object, or
-    a blur that does, moves itself: only what stands still takes the motion away.
+    A map made with one fill is poor under others; docs/experiments.md has the figures. A hole that moves with an
+    object, or a blur that does, moves itself: only what stands still takes the motion away.
     """
     if method == "paper":
         return "mean"

@@ -12,7 +12,7 @@ from borex.baselines import checked_fills
 from borex.blackbox import Output, class_names
 from borex.cells import cells_of_appearance, cells_of_change
 from borex.check import N_CHECK, compared, tops
-from borex.errors import InputError
+from borex.errors import BudgetError, InputError
 from borex.explanation import Check, Explanation, Record
 from borex.layout import checked_initial, resize
 from borex.masks import coverage_of
@@ -64,6 +64,13 @@ class Refiner:
         self.labels = labels
         self.initial = None if initial is None else resize(checked_initial(initial, self.extent), self.extent)
         self._ranks_something = self.initial is not None and float(np.ptp(self.initial)) > 0
+        opening = 1 + self.settings.n_baselines + (N_CHECK if self._ranks_something else 0)
+        if opening > self.settings.max_evals:
+            raise BudgetError(
+                f"max_evals is {max_evals}, but {opening} evaluations are spent on the untouched input, "
+                f"{self.settings.n_baselines} baselines alone and the check of the initial map before the first round; "
+                "expected more, 200 is usual, or fewer baselines"
+            )
         grids = self.extent, self.settings.grid
         self._change = None if change is None else cells_of_change(change, *grids)
         self._appearance = None if appearance is None else cells_of_appearance(appearance, *grids)
@@ -84,7 +91,8 @@ class Refiner:
         self.output: Output = output
         # Which baseline hides in each mask that was last asked, and in each that was told.
         self.fills = self.told_fills = np.empty(0, dtype=int)
-        self._asked: tuple[str, np.ndarray] = ("nothing", self.coverage)
+        # What was asked and is not told yet: kind, coverage and baselines.
+        self._asked: tuple[str, np.ndarray, np.ndarray] = ("nothing", self.coverage, self.fills)
         self._opened = False
         # Where the answers to the initial map's and to the refined map's side of the check begin; -1: not told yet.
         self._initial_at = self._check_at = -1
@@ -98,7 +106,7 @@ class Refiner:
     @property
     def _n_checked(self) -> int:
         """How many answers there are of a check that is not complete."""
-        kind, left = self._asked
+        kind, left, _ = self._asked
         return N_CHECK - len(left) if kind == "check" else 0
 
     # --- ask
@@ -130,13 +138,15 @@ class Refiner:
 
     def _note_asked(self, kind: str, masks: Any, fills: np.ndarray) -> Any:
         """Remembers what was asked, so that its answers are told from those to any other masks."""
-        self._asked = kind, coverage_of(masks, self.settings.grid)
+        self._asked = kind, coverage_of(masks, self.settings.grid), fills
         self.fills = fills
         return masks
 
     def _in_turn(self, n: int, is_shuffled: bool = False) -> np.ndarray:
         """The baselines of `n` masks: in turn for the first half, the same again for the second, its complements."""
-        first = np.resize(self.settings.turn, (n + 1) // 2)
+        # Each round goes on where the last one stopped. (The two sides of the check have the same ones.)
+        start = self.evals // 2 if is_shuffled else 0
+        first = np.resize(np.roll(self.settings.turn, -start), (n + 1) // 2)
         if is_shuffled:
             # Neighbours in a Sobol sequence lie in opposite halves of its first axis, and Thompson masks come by size:
             # in order, a baseline would have places and sizes of its own.
@@ -167,15 +177,17 @@ class Refiner:
             return self.target.unmoved(self.scores, self.output) if self.target else ""
         if room > 0 and self._settled():
             return f"the ranking changed by less than {self.settings.tolerance:g} in two successive rounds"
-        return f"the budget of {self.settings.max_evals} evaluations is spent"
+        left = f"; {room} left, too few to ask again" if room > 0 else ""
+        return f"the budget of {self.settings.max_evals} evaluations is spent{left}"
 
     # --- tell
 
     def tell(self, masks: Any, scores: Any, fills: Any = None) -> None:
         """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
         or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
-        can use none but its own. `fills`: which baseline hid in each, `(n,)`; None: for masks that were asked, those
-        said with them, for others the first. Raises InputError, and forgets what it was told, where they do not fit."""
+        can use none but its own. Masks that were asked may be told in parts, in their order. `fills`: which baseline
+        hid in each, `(n,)`; None: for masks that were asked, those said with them, for others the first. Raises
+        InputError, and forgets what it was told, where they do not fit."""
         masks, scores = checked_answers(masks, scores, self.extent, self.scores)
         if not len(masks):
             return
@@ -186,24 +198,23 @@ class Refiner:
             )
         fills = None if fills is None else checked_fills(fills, len(masks), self.settings.n_baselines)
         self._find_target(coverage, scores)
-        kind, asked = self._asked
-        is_part = kind == "check" and len(coverage) < len(asked)  # as much of it as was answered before a failure
-        kind = kind if np.array_equal(asked[: len(coverage)] if is_part else asked, coverage) else "other"
-        if fills is None:
-            fills = np.zeros(len(masks), dtype=int) if kind == "other" else self.fills[: len(masks)]
+        (kind, asked, said), n = self._asked, len(coverage)
+        # Of how many masks a coverage is computed at once may change its last bits.
+        if n > len(asked) or not np.allclose(asked[:n], coverage, rtol=0, atol=1e-6):
+            kind, asked, said = "other", coverage, np.zeros(n, dtype=int)
+        is_part = n < len(asked)
+        fills = said[:n] if fills is None else fills
         answers = self._answers(coverage, fills, scores)  # raises before anything is kept
-        first, self._asked = self.evals, ("nothing", coverage[:0])
+        first, self._asked = self.evals, (kind if is_part else "nothing", asked[n:], said[n:])
         self.told_fills = np.concatenate([self.told_fills, fills])
         self.coverage = np.concatenate([self.coverage, coverage])
         self._keep(scores)
         if kind == "check":
             # No data: the map that the check measured is the one that is returned.
-            if is_part:
-                self._asked = "check", asked[len(coverage) :]
-            else:
+            if not is_part:
                 self._check_at = self.evals - N_CHECK
             return
-        if kind == "opening":
+        if kind == "opening" and not is_part:
             self._opened = True
             self._initial_at = self.evals - N_CHECK if self._ranks_something else -1
         with one_thread():

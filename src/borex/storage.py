@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import zipfile
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -34,7 +35,8 @@ def save_npz(path: Path, found: Explanation) -> None:
     arrays = {name: getattr(found, name) for name in ARRAYS} | {name: getattr(found.record, name) for name in RECORDED}
     arrays["record_initial"] = found.record.initial
     present = {name: values for name, values in arrays.items() if values is not None}
-    part = path.with_name(f".borex.{os.getpid()}.part")  # so that it is there whole or not at all
+    # Under another name first, so that it is there whole or not at all, whatever others save beside it.
+    part = path.with_name(f".borex.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(part, "wb") as file:
             np.savez_compressed(file, json=np.array(json.dumps(text)), **present)

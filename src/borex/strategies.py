@@ -11,6 +11,7 @@ from borex.answers import Answers
 from borex.evidence import FIRST_STAGE, last_stage
 from borex.field import Field
 from borex.masks import CellMasks, cell_means, cell_of_pixel, spread
+from borex.observations import least_difference
 from borex.published import Published
 from borex.queries import SobolBoxes, spread_shares, top_share
 from borex.settings import Settings
@@ -113,7 +114,9 @@ class FieldStrategy:
             return None
         mean = self.field.mean().ravel()
         ranks = np.argsort(np.argsort(mean)).astype(np.float64)
-        change = 1.0 if self._last is None else 1.0 - float(np.corrcoef(ranks, self._last)[0, 1])
+        # One cell is in order at once.
+        same = 1.0 if len(ranks) == 1 else 0.0 if self._last is None else float(np.corrcoef(ranks, self._last)[0, 1])
+        change = 1.0 - same
         self._last = ranks
         return {"change": change}
 
@@ -197,11 +200,12 @@ class PaperStrategy:
         self._extent = settings.extent
         self._windows = Published(self._extent, np.zeros(self._extent) if initial is None else initial, rng)
         self._asked_at: list[int] = []
+        self._half = np.empty(0)  # the answer to the first mask of a pair, where they are told one by one
 
     @property
     def flat(self) -> bool:
         scores = self._windows.scores
-        return 2 * len(scores) >= ROUND and bool(np.ptp(scores) < 1e-9)
+        return 2 * len(scores) >= ROUND and bool(np.ptp(scores) <= least_difference(scores))
 
     def ask(self, room: int) -> Any:
         if room < 2:
@@ -210,13 +214,17 @@ class PaperStrategy:
 
     def tell(self, answers: Answers, asked_at: int | None) -> None:
         # Masks that are no windows (the untouched input, the check's) say nothing to a GP over windows.
-        if asked_at is not None:
-            self._windows.tell(answers.values)
-            self._asked_at.append(asked_at)
+        told = np.empty(0) if asked_at is None else np.concatenate([self._half, answers.values])
+        if asked_at is not None and len(told) == 2:
+            self._windows.tell(told)
+            self._asked_at.append(asked_at - len(self._half))
+        self._half = told if len(told) == 1 else np.empty(0)
 
     def note(self) -> dict[str, float] | None:
         scores = self._windows.scores
-        return {"difference": float(scores[-1, 0] - scores[-1, 1])} if len(scores) else None
+        if not len(scores) or len(self._half):
+            return None
+        return {"difference": float(scores[-1, 0] - scores[-1, 1])}
 
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         if self.flat:  # the posterior of nothing but zeros would still wear the prior's shape

@@ -1,8 +1,9 @@
 """How salient a cell may be at all, from everything that the model answered, every class alike.
 
 What moves no class hardly moves the one that is explained: the prior variance of each cell is that of all classes'
-saliency there, by one step of expectation maximisation (sparse Bayesian learning of several outputs that share where
-they are zero: Wipf and Rao 2007, IEEE Transactions on Signal Processing 55).
+saliency there, by one step of the kind that sparse Bayesian learning takes (of several outputs that share where they
+are zero: Wipf and Rao 2007, IEEE Transactions on Signal Processing 55), where it is expectation maximisation for cells
+that do not covary.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def widened(field: Field, prior: Prior, n: int, hyper: Hyperparameters) -> Prior
     are `hyper`; `prior` itself where that is more than can be told."""
     if not n or field.n_cells > MOST_CELLS:
         return prior
-    chosen = evenly(n, MOST_ANSWERS)
+    chosen = evenly(field._asked.hidden[:n], MOST_ANSWERS)
     asked, outputs = field._asked[chosen], np.concatenate(field._outputs)[chosen]
     applied = prior.applied(hyper.lengths, asked.rows)
     covariance = field._covariance(hyper, asked, asked, applied)

@@ -287,3 +287,11 @@ def test_a_target_function_that_fails_is_named():
 def test_a_failing_model_is_reported():
     with pytest.raises(ModelError, match="the model was asked"):
         deletion(never, MEDIA, MAP, 1, baseline=0.0)
+
+
+def test_batches_whose_size_is_found_give_the_same_curve():
+    media, saliency, weights = random_case((16, 16))
+    model = oracles.weighted(weights)
+    for curve, end in ((insertion, {}), (deletion, {"baseline": 3.0})):
+        one, auto = (curve(model, media, saliency, 1, batch_size=size, **end) for size in (32, "auto"))
+        np.testing.assert_allclose(auto.scores, one.scores, rtol=1e-12)

@@ -182,12 +182,14 @@ def scores_of_ranks(
     asker: Asker, ranks: np.ndarray, lower: np.ndarray, upper: np.ndarray, target: Target
 ) -> np.ndarray:
     """Scores `(n, classes)` of the inputs that keep the pixels of rank in `[lower, upper)`, given as two `(n,)`."""
-    answers = []
+    answers: list[np.ndarray] = []
     axes = (slice(None), *[None] * ranks.ndim)
-    for first in range(0, len(lower), asker.chunk):
-        part = slice(first, first + asker.chunk)
+    first = 0
+    while first < len(lower):
+        part = slice(first, first + asker.chunk)  # which may change from call to call
         answers.append(asker((ranks >= lower[part][axes]) & (ranks < upper[part][axes])))
-        if not callable(target) and first == 0:
+        first = part.stop
+        if not callable(target) and len(answers) == 1:
             # One column is two classes: see `probabilities`.
             checked_class(target, max(2, answers[0].shape[1]))
     return np.concatenate(answers)
