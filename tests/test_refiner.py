@@ -269,6 +269,7 @@ def test_half_a_window_with_other_masks_after_it_is_no_window() -> None:
     for masks in (first, own):
         refiner.tell(masks, scores_of(model, masks))
     found = driven(refiner, model).result()
+    assert len(found.record.points) == (60 - 2 - 2) // 2
     assert np.array_equal(found.for_target(1).saliency, found.saliency)
 
 
