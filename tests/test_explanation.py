@@ -314,3 +314,12 @@ def test_a_target_of_numpys_integers_is_saved(tmp_path: Path) -> None:
     found = borex.refine(share_seen(box((9, 9))), ones((9, 9)), target=target, max_evals=24, layout="HWC", baseline=0)
     found.save(tmp_path / "a.npz")
     assert Explanation.load(tmp_path / "a.npz").target == Target(1, "x", against=0)
+
+
+def test_media_is_shown_in_whatever_layout_it_comes(tmp_path: Path) -> None:
+    media = np.random.default_rng(0).integers(0, 255, (*IMAGE, 3)).astype(np.uint8)
+    found = driven(Refiner(IMAGE, target=1, max_evals=20), linear(bumps(IMAGE))).result()
+    assert np.array_equal(found.overlay(media.transpose(2, 0, 1)), found.overlay(media))
+    assert np.array_equal(found.panel(media[..., 0]), found.panel(media[..., :1]))
+    with pytest.raises(InputError, match=r"extent \(7, .*expected the media that was explained"):
+        found.overlay(np.stack([media] * 7))

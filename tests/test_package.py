@@ -140,3 +140,13 @@ def test_that_check_can_pass(code: str) -> None:
 def test_all_of_the_tree_was_looked_at() -> None:
     assert {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name[0] != "_"} == set(FOLDERS)
     assert len(list(SOURCE.glob("*.py"))) > 10
+
+
+@pytest.mark.parametrize("part", ["evaluation", "heatmaps", "interop", "media", "models"])
+def test_every_part_is_there_once_borex_is_imported(part: str) -> None:
+    assert "borex" in brought_along(f"import borex; assert borex.{part}.__name__ == 'borex.{part}'")
+
+
+def test_what_is_no_part_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'model'"):
+        borex.model  # noqa: B018

@@ -210,3 +210,10 @@ def test_outputs_are_all_classes_and_of_a_function_its_value() -> None:
 def test_outputs_of_a_single_column_are_those_of_two_classes() -> None:
     outputs = Target(1, "").outputs(np.array([[0.2], [0.9]]), "probabilities")
     np.testing.assert_allclose(outputs, np.log([[0.8, 0.2], [0.1, 0.9]]) - np.log([[0.16], [0.09]]) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("target", "label"), [(None, "not class 1"), (0, "not class 1"), (1, "class 1")])
+def test_of_one_output_class_0_is_all_else(target: int | None, label: str) -> None:
+    assert find_target(target, np.array([[0.3]])).label == label
+    assert find_target((1, 0), np.array([[0.3]])).label == "class 1 against not class 1"
+    assert find_target("cat", np.array([[0.3]]), ["cat"]).label == "cat"

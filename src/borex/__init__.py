@@ -18,6 +18,18 @@ from borex.refiner import Refiner
 
 __version__ = "0.1.0"
 
+_PARTS = ("evaluation", "heatmaps", "interop", "media", "models")
+
+
+def __getattr__(name: str) -> object:
+    """`borex.models` and the other parts are imported when they are first spoken of."""
+    if name in _PARTS:
+        from importlib import import_module
+
+        return import_module(f"borex.{name}")
+    raise AttributeError(f"module 'borex' has no attribute {name!r}")
+
+
 __all__ = [
     "BorexError",
     "BudgetError",

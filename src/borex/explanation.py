@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from borex.errors import FileError, InputError
-from borex.layout import middles, resize
+from borex.layout import middles, resize, to_channels_last
 from borex.masks import spread
 from borex.settings import Settings
 from borex.targets import Target, TargetLike
@@ -213,6 +213,13 @@ class Explanation:
                 "this explanation came from a Refiner and holds no media; give it: overlay(media), panel(media) or "
                 "plot(media)"
             )
+        if media is not self.media:
+            media, _ = to_channels_last(media)
+            if media.ndim - 1 != self.saliency.ndim:
+                raise InputError(
+                    f"the media has extent {media.shape[:-1]}, but what was explained {self.saliency.shape}; expected "
+                    "the media that was explained"
+                )
         return media
 
     def smooth(self, values: np.ndarray) -> np.ndarray:

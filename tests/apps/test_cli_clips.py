@@ -101,6 +101,25 @@ def test_what_cannot_be_is_one_line(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["refine", ""], ["refine-each", ""], ["score", "", "map.npy"]])
+def test_an_empty_path_is_not_the_folder_that_one_is_in(
+    command: list[str], film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 2
+    assert "the path is empty" in capsys.readouterr().err
+
+
+def test_memory_that_is_short_is_one_line(
+    film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short(*_: object) -> None:
+        raise MemoryError("Unable to allocate 35 GiB")
+
+    monkeypatch.setattr("borex.apps.cli._run", short)
+    assert main(["refine", str(film)]) == 2
+    assert "out of memory: Unable to allocate 35 GiB. Take smaller media" in capsys.readouterr().err
+
+
 def test_a_damaged_file_is_said_on_stderr_and_explained(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = film.read_bytes()
     Path("short.mp4").write_bytes(data[: len(data) * 4 // 5])

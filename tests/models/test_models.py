@@ -21,6 +21,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+import borex
 from borex.blackbox import Asker, Model, checked_scores
 from borex.errors import FileError, InputError, MissingExtraError
 from borex.models import as_model, default
@@ -243,3 +244,15 @@ def served(answers: list[int]) -> Iterator[tuple[str, list[np.ndarray]]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+@pytest.mark.parametrize("kind", ["image", "clip"])
+def test_media_in_another_range_is_refused_whatever_hides(kind: str, method: str) -> None:
+    """A baseline in 0..255, such as the model's mean colour, is no reason to take the media for that."""
+    rng = np.random.default_rng(0)
+    shown = photo("chelsea") / 255 if kind == "image" else rng.random((5, 112, 112, 3)).astype(np.float32)
+    for given, says in ((shown, "floats in .* Multiply media"), (2 * shown - 1, r"floats in \[-")):
+        with pytest.raises(InputError, match=says) as caught:
+            borex.refine(None, given, method=method, max_evals=20)
+        assert ", 127" not in str(caught.value)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import borex
 from borex.blackbox import checked_scores
 from borex.errors import InputError, LayoutError
 from tests.models.graphs import CLASSES, CLIP, EXTENT, MEAN, STD, logits, media, normalised, ramp, weights
@@ -228,3 +229,10 @@ def test_a_module_that_keeps_a_tensor_can_be_trained_afterwards() -> None:
 
 def test_the_extent_may_be_an_array() -> None:
     assert wrap(torch.nn.Flatten(), extent=np.array([6, 5])).extent == (6, 5)  # type: ignore[arg-type]
+
+
+def test_media_in_another_range_is_refused_whatever_hides() -> None:
+    model = wrap(Tiny(), mean=MEAN, std=STD)
+    for baseline in (None, "mean", "black", ("blur", "mean")):
+        with pytest.raises(InputError, match=r"Multiply media in \[0, 1\] by 255"):
+            borex.refine(model, media(1)[0] / 255, baseline=baseline, max_evals=20)

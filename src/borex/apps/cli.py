@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, 1)
     except BorexError as error:
         return _failed(error, 2)
+    except MemoryError as error:
+        return _failed(f"out of memory: {error}. Take smaller media, or fewer frames", 2)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough; Python would complain once more at exit

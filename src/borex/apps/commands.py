@@ -34,9 +34,17 @@ class Method(StrEnum):
     paper = "paper"
 
 
+def _path(text: str) -> Path:
+    """A path that says something: an empty one, such as an unset variable's, would be the current folder."""
+    if not text:
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 Media = Annotated[
     Path,
     typer.Argument(
+        parser=_path,
         help="A picture (JPEG, PNG, WebP, TIFF, …), a video (MP4, WebM, MOV, MKV, AVI, GIF) or a folder of frames.",
         metavar="MEDIA",
         show_default=False,
@@ -152,7 +160,8 @@ def refine_command(
 @app.command("refine-each", epilog="Example: borex refine-each photos --max-evals 300 --out pictures")
 def refine_each_command(
     folder: Annotated[
-        Path, typer.Argument(help="A folder of pictures or videos.", metavar="FOLDER", show_default=False)
+        Path,
+        typer.Argument(parser=_path, help="A folder of pictures or videos.", metavar="FOLDER", show_default=False),
     ],
     model: ModelName = None,
     target: Target = None,
@@ -184,6 +193,7 @@ def score_command(
     heat_map: Annotated[
         Path,
         typer.Argument(
+            parser=_path,
             help="A heat map of any size: .npy, .npz, a greyscale .png, or the .npz that borex refine wrote.",
             metavar="MAP",
             show_default=False,

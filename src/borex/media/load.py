@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from borex.errors import InputError
+from borex.errors import FileError, InputError
 from borex.explanation import Excerpt
 from borex.media.decoder import Decoder
 from borex.media.folder import Folder
@@ -76,6 +76,8 @@ def read_given(
     Raises what `read_image` and `read_clip` raise; InputError for a clip where the model takes pictures, and for a part
     of a picture.
     """
+    if not os.fspath(path):
+        raise FileError("the path of the media is empty; expected that of a picture, a video or a folder of frames")
     said = {} if part is None else part.given()
     if is_clip(path) if extent is None else len(extent) == 3:
         bounds = _bounds(path, said, extent)
