@@ -201,3 +201,15 @@ def test_a_map_that_was_kept_is_not_called_refined() -> None:
     ):
         assert "initial map, kept" in panels(drawn)
         assert "refined map" not in panels(drawn)
+
+
+@pytest.mark.parametrize("shape", [(30, 120), (60, 90), (120, 30)])
+def test_the_picture_and_its_maps_lie_side_by_side(shape: tuple[int, int]) -> None:
+    values = np.linspace(0, 1, shape[0] * shape[1]).reshape(shape)
+    drawn = figure(np.zeros((*shape, 3), np.uint8), values, values, values, "cat", np.arange(5.0))
+    drawn.canvas.draw()
+    shown = [axis.get_position() for axis in drawn.axes if axis.images]
+    assert len(shown) == 4
+    for edge in ("y0", "y1"):
+        places = [getattr(place, edge) for place in shown]
+        assert np.ptp(places) < 0.01, edge

@@ -60,10 +60,11 @@ def figure(
     wide = 3.4 * float(np.clip(width / height, 0.6, 1.8))
     columns = ["picture", *present]
     rows = [columns] if curve is None else [columns, ["history"] * len(columns)]
-    drawn = Figure(figsize=(wide * len(columns), 4.1 + 2.2 * (len(rows) - 1)), layout="constrained")
+    high = min(4.1, 1.5 + wide * height / width)  # no more than a wide picture, its title and its colour bar take
+    drawn = Figure(figsize=(wide * len(columns), high + 2.2 * (len(rows) - 1)), layout="constrained")
     FigureCanvasAgg(drawn)
     drawn.suptitle(title)
-    axes: dict[str, Any] = drawn.subplot_mosaic(rows, height_ratios=[3.4, 1.8][: len(rows)])
+    axes: dict[str, Any] = drawn.subplot_mosaic(rows, height_ratios=[high - 0.7, 1.8][: len(rows)])
     _show(axes["picture"], shown, "picture")
     for name, values in present.items():
         _show_map(drawn, axes[name], shown, values, name, is_over=name == returned)
@@ -76,6 +77,7 @@ def _show(axis: Any, pixels: np.ndarray, title: str) -> None:
     axis.imshow(pixels, interpolation="nearest")
     axis.set_title(title, fontsize="medium")
     axis.set_axis_off()
+    axis.set_anchor("N")  # the picture has no colour bar below it, so that middles would not lie side by side
 
 
 def _show_map(drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name: str, is_over: bool) -> None:
@@ -94,6 +96,7 @@ def _show_map(drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name
         axis.set_axis_off()
     ticks = MaxNLocator(4 if shown.shape[1] >= shown.shape[0] else 2)
     drawn.colorbar(bar, ax=axis, orientation="horizontal", shrink=0.8, pad=0.03, ticks=ticks, format=_numbers())
+    axis.set_anchor("N")  # a colour bar moves its axis down
 
 
 def _numbers() -> Any:
