@@ -48,7 +48,8 @@ def test_each_is_written_a_bad_one_is_reported_and_a_second_run_goes_on(
     assert main(["refine-each", "photos", "--out", "out", *FEW]) == 0
     assert "1 of 2 are in out already" in capsys.readouterr().err
     assert (out / "b.npz").stat().st_mtime_ns == before
-    assert [row["input"] for row in table(out / "summary.csv")] == ["a.png", "b.png", "a.png"]
+    assert [row["input"] for row in table(out / "summary.csv")] == ["b.png", "a.png"]
+    assert [row["error"] for row in table(out / "summary.csv")] == ["", ""]
 
 
 def test_what_is_no_folder_of_media_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

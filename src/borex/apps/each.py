@@ -42,6 +42,7 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
     code = 0
     is_new = not (out / SUMMARY).exists()
     _check_summary(out / SUMMARY)
+    _forget_failures(out / SUMMARY, {path.name for path in missing})
     # A file's name need not be UTF-8.
     with (out / SUMMARY).open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
@@ -96,6 +97,22 @@ def _check_summary(path: Path) -> None:
                 f"{path} has the columns {', '.join(header)[:80] or 'none'}, so borex did not write it; choose another "
                 "folder with --out"
             )
+
+
+def _forget_failures(path: Path, names: set[str]) -> None:
+    """Takes the lines of failures out of a summary.csv whose inputs are tried again: each has one line."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        header, *rows = csv.reader(file)
+    said = [dict(zip(header, row, strict=False)) for row in rows]
+    again = [bool(one.get("error")) and one["input"] in names for one in said]
+    if not any(again):
+        return
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file).writerows([header, *(row for row, is_again in zip(rows, again, strict=True) if not is_again)])
+    part.replace(path)
 
 
 def _settings(model: Any, options: dict[str, Any]) -> str:
