@@ -223,3 +223,11 @@ def test_a_model_is_asked_in_its_own_words(few: Path) -> None:
     config.write_text(config.read_text().replace(f"{HERE}:model", "logits:make"))
     row = run(read_config(config), few / "out")[0]
     assert row.p_target == pytest.approx(1 / (1 + np.exp(-4)))
+
+
+def test_a_model_that_is_none_is_said_before_anything_is_run(few: Path) -> None:
+    path = write_config(few, method("noise"))
+    path.write_text(path.read_text().replace(f'make = "{HERE}:model"', 'make = "lite7"'))
+    with pytest.raises(InputError, match="the model is 'lite7'; expected lite0, motionnet, frame-mean"):
+        run(read_config(path), few / "out")
+    assert not (few / "out").exists()

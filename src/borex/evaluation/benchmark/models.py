@@ -21,6 +21,7 @@ def make_model(spec: ModelSpec, folder: Path) -> Model:
 
     Raises InputError where there is no such model or it does not take the options.
     """
+    check_model(spec)
     try:
         if spec.make in EMBEDDED:
             return EMBEDDED[spec.make](threads=1, **spec.options)
@@ -28,11 +29,16 @@ def make_model(spec: ModelSpec, folder: Path) -> Model:
             return frame_mean(default(threads=1), **spec.options)
         if spec.make.endswith(".onnx"):
             return as_model(folder / spec.make, **{"threads": 1, **spec.options})
-        if ":" in spec.make:
-            made: Any = find_function(spec.make, folder)(**spec.options)
-            return as_model(made)
+        made: Any = find_function(spec.make, folder)(**spec.options)
+        return as_model(made)
     except TypeError as error:
         raise InputError(f"the model {spec.name!r} does not take these options: {error}") from error
-    raise InputError(
-        f"the model is {spec.make!r}; expected {', '.join(EMBEDDED)}, frame-mean, an .onnx file or 'module:function'"
-    )
+
+
+def check_model(spec: ModelSpec) -> None:
+    """Raises InputError for a name that says of no model where it is."""
+    if not (spec.make in EMBEDDED or spec.make == "frame-mean" or spec.make.endswith(".onnx") or ":" in spec.make):
+        known = ", ".join(EMBEDDED)
+        raise InputError(
+            f"the model is {spec.make!r}; expected {known}, frame-mean, an .onnx file or 'module:function'"
+        )

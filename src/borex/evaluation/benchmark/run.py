@@ -25,7 +25,7 @@ from borex.errors import BorexError, FileError, InputError, ModelError
 from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
 from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
 from borex.evaluation.benchmark.methods import Meter, Task, find_method, run_method, seed_of
-from borex.evaluation.benchmark.models import make_model
+from borex.evaluation.benchmark.models import check_model, make_model
 from borex.evaluation.benchmark.protocol import check_protocol
 from borex.evaluation.benchmark.table import Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
@@ -94,6 +94,8 @@ def run(
     jobs = jobs_of(config, inputs)
     for method in config.methods:
         find_method(method.run, config.folder)
+    for model in config.models:
+        check_model(model)
     out = Path(out)
     try:
         (out / MAPS).mkdir(parents=True, exist_ok=True)
