@@ -55,8 +55,8 @@ def refine(
     `batch_size`: model inputs in one call; it does not change the result. "auto": larger for as long as that is faster,
     smaller where memory is short. `baseline`: what is seen where a mask hides:
     "blur", "soft" (a blur that leaves shapes), "mean", "black", "frozen" (of clips, their mean over time), a number, an
-    array or a function, or a tuple of these, which hide in turn; None: the method's own (field: blur, soft, mean; of
-    clips that move frozen, mean; paper: mean).
+    array or a function, or a tuple of these, which hide in turn; None: the method's own (field: blur, soft, mean, four,
+    three and three times in ten; of clips that move frozen, mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14. `seed`:
     same seed, same result.
@@ -266,8 +266,8 @@ def _bar(progress: bool, total: int) -> Any:
 
 def usual(method: str, media: np.ndarray) -> Baseline:
     """What hides, unless the user says: of `method` "paper" the mean colour; of "field" in turn a blur that takes
-    shapes, a soft one that takes detail, and the mean colour, which takes all; of media `(*extent, channels)` whose
-    frames differ the mean over time and the mean colour.
+    shapes, a soft one that takes detail, and the mean colour, which takes all, four, three and three times in ten; of
+    media `(*extent, channels)` whose frames differ the mean over time and the mean colour.
 
     A map made with one fill is poor under others; docs/experiments.md has the figures. A hole that moves with an
     object, or a blur that does, moves itself: only what stands still takes the motion away.
@@ -275,4 +275,4 @@ def usual(method: str, media: np.ndarray) -> Baseline:
     if method == "paper":
         return "mean"
     moves = media.ndim == 4 and bool((media != media[:1]).any())
-    return ("frozen", "mean") if moves else ("blur", "soft", "mean")
+    return ("frozen", "mean") if moves else ("blur", *3 * ("soft", "mean", "blur"))

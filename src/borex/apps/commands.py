@@ -114,7 +114,7 @@ def refine_command(
         typer.Option(
             help="What is seen where a mask hides: blur, soft, mean, black, frozen (a clip's mean in time), a number; "
             "with commas between, several in turn, but numbers alone (0,128,255) are one colour. [default: field: "
-            "blur,soft,mean; of clips frozen,mean; paper: mean]"
+            "blur,soft,mean, blur a little more often; of clips frozen,mean; paper: mean]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
