@@ -90,6 +90,15 @@ def baselines_of(
     return np.stack(found), tuple(turn)
 
 
+def in_turn(turn: tuple[int, ...], n: int, start: int = 0, rng: np.random.Generator | None = None) -> np.ndarray:
+    """The baselines of `n` masks `(n,)`: `turn` from its place `start` on, over and over, in an order of `rng` where
+    there is one, for the first half; the same again for the second, its complements. `rng`: neighbours in a Sobol
+    sequence lie in opposite halves of its first axis, and Thompson masks come by size, so that in order a baseline
+    would have places and sizes of its own."""
+    first = np.resize(np.roll(turn, -start), (n + 1) // 2)
+    return np.tile(first if rng is None else rng.permutation(first), 2)[:n]
+
+
 def change_of(media: np.ndarray, baselines: np.ndarray) -> np.ndarray:
     """How much the baselines `(k, *extent, channels)` change each pixel of the media `(*extent, channels)`: float32
     `(*extent,)`, ≥ 0, the root of the mean square over channels and over baselines, each in units of its own mean."""

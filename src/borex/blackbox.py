@@ -53,6 +53,9 @@ class Model:
     `output`: what the scores are. `max_batch`: the largest batch it takes (1 for an ONNX file with a fixed batch).
     `white_box`: the framework's module and how it is fed, for the heat maps that look inside
     (`borex.models.torch.WhiteBox`); None: nothing but scores is known.
+    `check_media`: raises InputError for media `(*extent, channels)` in another range than the model takes; it sees the
+    media alone, once, before anything is asked: beside a baseline in the right range a wrong one does not show. None:
+    any media will do.
     """
 
     scores: Callable[[np.ndarray], Any]
@@ -62,6 +65,7 @@ class Model:
     output: Output = "auto"
     max_batch: int | None = None
     white_box: Any = field(default=None, repr=False, compare=False)
+    check_media: Callable[[np.ndarray], None] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", class_names(self.labels))
@@ -193,6 +197,8 @@ class Asker:
         of one dtype. `batch_size`: inputs in one call of the model, or "auto"; or the `Batches` of several inputs."""
         from borex.batches import Batches
 
+        if model.check_media is not None:
+            model.check_media(media)
         self.model, self.media = model, media
         self.batches = batch_size if isinstance(batch_size, Batches) else Batches(model, batch_size)
         try:

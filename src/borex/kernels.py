@@ -112,8 +112,9 @@ def likeness(features: np.ndarray, length_scale: float) -> np.ndarray | None:
 
 
 def leading_likeness(features: np.ndarray, length_scale: float, rank: int) -> np.ndarray | None:
-    """`(k, n)`, at most `rank` of them, whose inner products over `k` are nearly `likeness`, with ones for each with
-    itself: the first columns of its Cholesky factor, pivoted (Fine and Scheinberg 2001), and scaled."""
+    """`(k, n)`, at most `rank` of them, whose inner products over `k` are `likeness` as nearly as so few can be, with
+    ones for each with itself: the first columns of its Cholesky factor, pivoted (Fine and Scheinberg 2001), and scaled.
+    Where features are of many kinds, those that no pivot is near come out too much alike."""
     scaled = _in_spreads(features)
     if scaled is None:
         return None

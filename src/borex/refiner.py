@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from borex.answers import Answers, checked_answers
-from borex.baselines import checked_fills
+from borex.baselines import checked_fills, in_turn
 from borex.blackbox import Output, class_names
 from borex.cells import cells_of_appearance, cells_of_change
 from borex.check import N_CHECK, compared, tops
@@ -67,9 +67,9 @@ class Refiner:
         opening = 1 + self.settings.n_baselines + (N_CHECK if self._ranks_something else 0)
         if opening > self.settings.max_evals:
             raise BudgetError(
-                f"max_evals is {max_evals}, but {opening} evaluations are spent on the untouched input, "
-                f"{self.settings.n_baselines} baselines alone and the check of the initial map before the first round; "
-                "expected more, 200 is usual, or fewer baselines"
+                f"max_evals is {max_evals}, but {opening} evaluations are spent before the first round: the untouched "
+                f"input, {self.settings.n_baselines} baselines alone{', the initial map' * self._ranks_something}. "
+                "Expected more, 200 is usual, or fewer baselines"
             )
         grids = self.extent, self.settings.grid
         self._change = None if change is None else cells_of_change(change, *grids)
@@ -129,10 +129,14 @@ class Refiner:
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
-                    return self._note_asked("round", masks, self._in_turn(len(masks), is_shuffled=True))
+                    rng = np.random.default_rng([self.settings.seed, self.evals])
+                    fills = in_turn(self.settings.turn, len(masks), self.evals // 2, rng)  # on from the last round
+                    return self._note_asked("round", masks, fills)
             told = self._n_checked
             if 0 < reserve - told <= room:
-                return self._note_asked("check", tops(self._posterior()[0])[told:], self._in_turn(N_CHECK)[told:])
+                return self._note_asked(
+                    "check", tops(self._posterior()[0])[told:], in_turn(self.settings.turn, N_CHECK)[told:]
+                )
         self.stop_reason = self.stop_reason or self._reason(room)
         return np.empty((0, *self.extent), dtype=bool)
 
@@ -141,17 +145,6 @@ class Refiner:
         self._asked = kind, coverage_of(masks, self.settings.grid), fills
         self.fills = fills
         return masks
-
-    def _in_turn(self, n: int, is_shuffled: bool = False) -> np.ndarray:
-        """The baselines of `n` masks: in turn for the first half, the same again for the second, its complements."""
-        # Each round goes on where the last one stopped. (The two sides of the check have the same ones.)
-        start = self.evals // 2 if is_shuffled else 0
-        first = np.resize(np.roll(self.settings.turn, -start), (n + 1) // 2)
-        if is_shuffled:
-            # Neighbours in a Sobol sequence lie in opposite halves of its first axis, and Thompson masks come by size:
-            # in order, a baseline would have places and sizes of its own.
-            first = np.random.default_rng([self.settings.seed, self.evals]).permutation(first)
-        return np.tile(first, 2)[:n]
 
     def _opening(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole input, all hidden by each baseline, and the initial map's side of the check, which is data like any
@@ -163,7 +156,7 @@ class Refiner:
         fills = [np.zeros(len(masks[0]), dtype=int), unseen]
         if self._ranks_something:
             masks.append(tops(np.asarray(self.initial)))
-            fills.append(self._in_turn(N_CHECK))
+            fills.append(in_turn(self.settings.turn, N_CHECK))
         return np.concatenate(masks), np.concatenate(fills)
 
     def _settled(self) -> bool:

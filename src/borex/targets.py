@@ -154,7 +154,7 @@ def find_target(
         )
     check_target(target, labels, p.shape[1])
     # Of one output class 0 is all else, and nobody who says 0 for the first of one should take it for the class.
-    names = ("not class 1", "class 1") if labels is None and np.shape(scores)[1] == 1 else labels
+    names = _both_labels(["class 1"]) if labels is None and np.shape(scores)[1] == 1 else labels
     if isinstance(target, (tuple, list)):
         a, b = (_index(t, p.shape[1], labels) for t in target)
         return Target(a, f"{_name(a, names)} against {_name(b, names)}", against=b)

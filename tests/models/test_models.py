@@ -24,7 +24,7 @@ from PIL import Image
 import borex
 from borex.blackbox import Asker, Model, checked_scores
 from borex.errors import FileError, InputError, MissingExtraError
-from borex.models import as_model, default
+from borex.models import as_model, default, frame_mean
 from tests.models.graphs import EXTENT, MEAN, STD, logits, media, normalised, write
 
 
@@ -247,12 +247,12 @@ def served(answers: list[int]) -> Iterator[tuple[str, list[np.ndarray]]]:
 
 
 @pytest.mark.parametrize("method", ["field", "paper"])
-@pytest.mark.parametrize("kind", ["image", "clip"])
+@pytest.mark.parametrize("kind", ["image", "clip", "frames"])
 def test_media_in_another_range_is_refused_whatever_hides(kind: str, method: str) -> None:
     """A baseline in 0..255, such as the model's mean colour, is no reason to take the media for that."""
     rng = np.random.default_rng(0)
     shown = photo("chelsea") / 255 if kind == "image" else rng.random((5, 112, 112, 3)).astype(np.float32)
     for given, says in ((shown, "floats in .* Multiply media"), (2 * shown - 1, r"floats in \[-")):
         with pytest.raises(InputError, match=says) as caught:
-            borex.refine(None, given, method=method, max_evals=20)
+            borex.refine(frame_mean(default()) if kind == "frames" else None, given, method=method, max_evals=20)
         assert ", 127" not in str(caught.value)

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BorexError as error:
         return _failed(error, 2)
     except MemoryError as error:
-        return _failed(f"out of memory: {error}. Take smaller media, or fewer frames", 2)
+        said = f": {error}" if str(error) else ""
+        return _failed(f"out of memory{said}. Take smaller media, or fewer frames", 2)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough; Python would complain once more at exit

@@ -33,16 +33,15 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
             f"--out is {out}, the folder of the inputs: what is written could replace them, and would be explained "
             "next time. Choose another folder with --out"
         )
-    settings = _settings(model, options)
+    settings, before = _settings(model, options), _read_summary(out / SUMMARY)
     missing = [path for path in inputs if not (out / f"{path.stem}.npz").exists()]
     if len(missing) < len(inputs):
-        unknown = _unknown(out, {path.stem for path in inputs} - {path.stem for path in missing}, settings)
+        unknown = _unknown(out, before, {path.stem for path in inputs} - {path.stem for path in missing}, settings)
         said = f"; {SUMMARY} does not say with which settings {unknown} of them were made" if unknown else ""
         print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already{said}", file=sys.stderr)
     code = 0
     is_new = not (out / SUMMARY).exists()
-    _check_summary(out / SUMMARY)
-    _forget_failures(out / SUMMARY, {path.name for path in missing})
+    _forget_failures(out / SUMMARY, before, {path.name for path in missing})
     # A file's name need not be UTF-8.
     with (out / SUMMARY).open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
@@ -87,31 +86,32 @@ def media_in(folder: Path) -> list[Path]:
     return found
 
 
-def _check_summary(path: Path) -> None:
-    """Raises FileError for a summary.csv that is not ours: lines of ours would spoil it."""
-    if path.exists():
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            header = next(csv.reader(file), [])
-        if header != list(COLUMNS):
+def _read_summary(path: Path) -> list[dict[str, str]]:
+    """The lines of a summary.csv; none where there is none. Raises FileError for one that is not ours: lines of ours
+    would spoil it."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        reader = csv.DictReader(file, restval="")
+        header = reader.fieldnames or []
+        if list(header) != list(COLUMNS):
             raise FileError(
                 f"{path} has the columns {', '.join(header)[:80] or 'none'}, so borex did not write it; choose another "
                 "folder with --out"
             )
+        return [{name: row[name] for name in COLUMNS} for row in reader]
 
 
-def _forget_failures(path: Path, names: set[str]) -> None:
+def _forget_failures(path: Path, said: list[dict[str, str]], names: set[str]) -> None:
     """Takes the lines of failures out of a summary.csv whose inputs are tried again: each has one line."""
-    if not path.exists():
-        return
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        header, *rows = csv.reader(file)
-    said = [dict(zip(header, row, strict=False)) for row in rows]
-    again = [bool(one.get("error")) and one["input"] in names for one in said]
-    if not any(again):
+    kept = [row for row in said if not (row["error"] and row["input"] in names)]
+    if len(kept) == len(said):
         return
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows([header, *(row for row, is_again in zip(rows, again, strict=True) if not is_again)])
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        table.writerows(kept)
     part.replace(path)
 
 
@@ -123,14 +123,10 @@ def _settings(model: Any, options: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
 
 
-def _unknown(out: Path, stems: set[str], settings: str) -> int:
+def _unknown(out: Path, said: list[dict[str, str]], stems: set[str], settings: str) -> int:
     """Of how many of the explanations in `out` the summary does not say with which settings they were made. Raises
     FileError where it says other ones of any."""
-    made: dict[str, str] = {}
-    if (out / SUMMARY).exists():
-        with (out / SUMMARY).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = [row for row in csv.DictReader(file) if not row.get("error")]
-        made = {Path(row.get("input") or "").stem: row.get("settings") or "" for row in rows}
+    made = {Path(row["input"]).stem: row["settings"] for row in said if not row["error"]}
     for stem in sorted(stems):
         if made.get(stem, "") not in ("", settings):
             raise FileError(

@@ -91,7 +91,9 @@ def frame_mean(image_model: Any, *, frames: int | None = None, output: Output = 
         return np.asarray(logits.reshape(*batch.shape[:2], -1).mean(axis=1))
 
     extent = None if frames is None or model.extent is None else (int(frames), *model.extent)
-    return Model(scores, extent=extent, labels=model.labels, mean=model.mean, output="logits")
+    return Model(
+        scores, extent=extent, labels=model.labels, mean=model.mean, output="logits", check_media=model.check_media
+    )
 
 
 def _log_probabilities(scores: np.ndarray) -> np.ndarray:

@@ -106,6 +106,7 @@ def wrap(
         mean=mean_colour,
         output=described.get("borex.output", "auto") if output == "auto" else output,
         max_batch=sizes["N"],
+        check_media=preprocessing.check,
     )
 
 
@@ -124,7 +125,7 @@ class Scores(Device):
         return self.run([self._feed(batch)])
 
     def load(self, media: np.ndarray, baselines: np.ndarray) -> Callable[..., np.ndarray]:
-        self._feed(media[None])  # alone: beside a mean colour of 127 nobody sees that media is in [0, 1]
+        # One batch, so that what is found out about its range is the same for all.
         fed = self._feed(np.concatenate([media[None], baselines]))
         bits = fed.view(f"u{fed.dtype.itemsize}")
         whole, hiding = np.split(self._by_channel(bits), [1])

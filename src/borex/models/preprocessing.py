@@ -40,6 +40,7 @@ class Colours:
 
         Raises InputError where the batch's dtype or range shows that the scale is wrong, or `mean` has other channels.
         """
+        self.check(batch)
         scale = self.scale
         if scale is None:
             if batch.dtype.kind in "iu" and batch.dtype != np.uint8:
@@ -48,8 +49,6 @@ class Colours:
                     "State it: wrap(..., scale=65535) divides by 65535"
                 )
             scale = 255.0 if batch.dtype == np.uint8 else 1.0
-        elif self.is_assumed:
-            self._check_range(batch)
         for name, value in (("mean", self.mean), ("std", self.std)):
             if value is not None and value.size not in (1, batch.shape[-1]):
                 raise InputError(f"{name} has {value.size} values, but the media has {batch.shape[-1]} channels")
@@ -57,8 +56,9 @@ class Colours:
         mean = np.float64(0.0) if self.mean is None else self.mean
         return np.asarray(1.0 / (scale * std), np.float32), np.asarray(-mean / std, np.float32)
 
-    def _check_range(self, batch: np.ndarray) -> None:
-        if batch.dtype == np.uint8 or batch.size == 0:
+    def check(self, batch: np.ndarray) -> None:
+        """Raises InputError for media, one or a batch, that cannot be in the 0..255 that nobody stated."""
+        if not self.is_assumed or batch.dtype == np.uint8 or batch.size == 0:
             return
         low, high = float(batch.min()), float(batch.max())
         kind = "floats" if batch.dtype.kind == "f" else str(batch.dtype)

@@ -134,6 +134,7 @@ def wrap(
         mean=preprocessing.mean_colour,
         output=output,
         white_box=WhiteBox(module, feed, named),
+        check_media=preprocessing.check,
     )
 
 
@@ -150,7 +151,7 @@ class Scores(Device):
         return self.run([self._feed(batch)])
 
     def load(self, media: np.ndarray, baselines: np.ndarray) -> Callable[..., Any]:
-        self._feed(media[None])  # alone: beside a mean colour of 127 nobody sees that media is in [0, 1]
+        # One batch, so that what is found out about its range is the same for all.
         fed = self._feed(np.concatenate([media[None], baselines]))
         at: dict[tuple[int, int], Any] = {}  # for each axis the cell of each pixel, on the device
 
