@@ -340,3 +340,13 @@ def test_an_interrupt_while_an_initial_map_is_made_loses_nothing() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         list(borex.refine_many(interrupted, [picture(0)], "rise", **options(batch_size=1)))
     assert caught.value.refiners[0].evals == 9  # type: ignore[attr-defined]
+
+
+def test_the_grid_is_that_of_each_map() -> None:
+    found = by_index(borex.refine_many(Net(), [picture(0), picture(1)], grid=(5, 7), **options()))
+    alone = borex.refine(Net(), picture(1), grid=(5, 7), **options())
+    assert same(found[1].explanation, alone)
+    assert alone.record.settings.grid == (5, 7)
+    for wrong in (5, (5, 0), (5.5, 5), ("a", 3)):
+        with pytest.raises(InputError, match="grid is"):
+            borex.refine_many(Net(), [], grid=wrong, **options())  # type: ignore[arg-type]

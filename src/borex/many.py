@@ -21,6 +21,8 @@ from borex.refiner import Refiner
 from borex.strategies import ROUND
 from borex.targets import Target, TargetLike
 
+LARGE = 2**12  # pixels on an axis: an extent that any grid fits into
+
 
 @dataclass(frozen=True)
 class Refined:
@@ -45,6 +47,7 @@ def refine_many(
     baseline: Baseline = None,
     layout: str = "auto",
     output: Output = "auto",
+    grid: tuple[int, ...] | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Iterator[Refined]:
@@ -86,15 +89,16 @@ def refine_many(
         )
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "baseline": baseline, "layout": layout,
-        "output": output, "seed": seed,
+        "output": output, "grid": grid, "seed": seed,
     }  # fmt: skip
     # Raises what would be wrong with every input, whatever it is.
     refused: list[InputError] = []
+    any_extent = (LARGE,) * max(2, np.size(grid))
     for box in (one.model for one in batches.values()):
         try:
             Refiner(
-                (14, 14), target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels,
-                seed=seed,
+                any_extent, target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels,
+                grid=grid, seed=seed,
             )  # fmt: skip
         except InputError as error:
             refused.append(error)
