@@ -56,11 +56,11 @@ class OnlyKept(strategies.FieldStrategy):
     inside = True
 
     def ask(self, room: int) -> Any:
-        if self._asked is None and room > 0:
-            n = min(self._round(), room)
-            cells = self._box_cells(n) if self._wants_boxes() else self._thompson_cells(n)
-            self._asked = CellMasks(cells if self.inside else ~cells, self._settings.extent)
-        return super().ask(room)
+        n = min(self._round(), room)
+        if n == 0:
+            return super().ask(room)
+        cells = self._box_cells(n) if self._wants_boxes() else self._thompson_cells(n)
+        return CellMasks(cells if self.inside else ~cells, self._settings.extent)
 
 
 class OnlyHidden(OnlyKept):

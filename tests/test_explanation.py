@@ -214,7 +214,7 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     text = json.loads(str(arrays.pop("json")))
     for number, says in ((99, r"Update borex"), (1, r"It is of an earlier borex: explain the media again")):
         np.savez(path, json=np.array(json.dumps({**text, "format": number})), **arrays)
-        with pytest.raises(FileError, match=rf"has format {number}; this version reads 3\. {says}"):
+        with pytest.raises(FileError, match=rf"has format {number}; this version reads 4\. {says}"):
             Explanation.load(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,15 +81,17 @@ def test_own_masks_between_asking_and_telling(method: str) -> None:
     for _ in range(3):
         masks = np.asarray(refiner.ask())
         refiner.tell(own, scores_of(model, own))
-        assert len(refiner.ask()) == len(masks)
+        assert np.array_equal(refiner.ask(), masks)
         driven(refiner, model, rounds=1)
     found = driven(refiner, model).result()
     assert 79 <= found.evals <= 80
-    tops, values = found.record.coverage[found.record.initial_at :][:6], found.record.scores[:, 1]
+    tops, values = found.record.coverage[found.record.initial_side], found.record.scores[:, 1]
     assert tops.reshape(6, -1).mean(axis=1) == pytest.approx([0.05, 0.15, 0.4, 0.95, 0.85, 0.6], abs=0.01)
     assert found.check is not None
-    for at, measured in [(found.record.initial_at, found.check.initial), (found.record.check_at, found.check.refined)]:
-        assert measured == pytest.approx(np.mean(values[at : at + 3] - values[at + 3 : at + 6]))
+    for at, measured in [
+        (found.record.initial_side, found.check.initial), (found.record.check_side, found.check.refined)
+    ]:  # fmt: skip
+        assert measured == pytest.approx(np.mean(values[at[:3]] - values[at[3:]]))
     again = found.for_target(1)
     assert np.array_equal(again.saliency, found.saliency)
     assert again.check == found.check
@@ -261,15 +264,16 @@ def test_windows_may_be_told_one_mask_at_a_time(initial: Any) -> None:
     assert np.array_equal(again.saliency, one.result().saliency)
 
 
-def test_half_a_window_with_other_masks_after_it_is_no_window() -> None:
+def test_the_second_half_of_a_window_may_come_after_other_masks() -> None:
     model, own = linear(bumps(IMAGE)), np.random.default_rng(1).random((1, *IMAGE)) < 0.6
-    refiner = Refiner(IMAGE, target=1, method="paper", max_evals=60)
+    refiner = Refiner(IMAGE, target=1, method="paper", max_evals=61)
     driven(refiner, model, rounds=2)
-    first = np.asarray(refiner.ask())[:1]
-    for masks in (first, own):
+    pair = np.asarray(refiner.ask())
+    for masks in (pair[:1], own):
         refiner.tell(masks, scores_of(model, masks))
+    assert np.array_equal(refiner.ask(), pair[1:])
     found = driven(refiner, model).result()
-    assert len(found.record.points) == (60 - 2 - 2) // 2
+    assert len(found.record.points) == (61 - 2 - 1) // 2
     assert np.array_equal(found.for_target(1).saliency, found.saliency)
 
 
@@ -278,13 +282,83 @@ def test_a_part_of_the_check_is_known_by_its_cells_to_rounding() -> None:
     extent = (100, 100)
     model = share_seen(box(extent))
     refiner = Refiner(extent, hint(extent), target=1, max_evals=60)
-    while len(masks := np.asarray(refiner.ask())) and refiner._asked[0] != "check":
+    while len(masks := np.asarray(refiner.ask())) and refiner._pending.kind != "check":
         refiner.tell(masks, scores_of(model, masks))
-    asked = refiner._asked
-    refiner._asked = asked[0], asked[1] + np.float32(3e-8), asked[2]
+    refiner._pending = replace(refiner._pending, coverage=refiner._pending.coverage + np.float32(3e-8))
     refiner.tell(masks[:1], scores_of(model, masks[:1]))
-    assert refiner.result().record.check_at == refiner.evals - 1
+    assert refiner.result().record.check_side.tolist() == [refiner.evals - 1]
     assert len(refiner.ask()) == len(masks) - 1
+
+
+@pytest.mark.parametrize("method", ["field", "paper"])
+def test_telling_in_parts_or_with_own_masks_between_is_telling_at_once(method: str) -> None:
+    """The same is asked, with the same baselines, and as many rounds are counted; own masks are data, nothing else."""
+    model = linear(bumps(IMAGE))
+    turn = (0, 1, 2) if method == "field" else (0,)
+    own = np.random.default_rng(1).random((1, *IMAGE)) < 0.6
+    results = []
+    for how in ("at once", "one by one", "own first", "own among them"):
+        refiner = Refiner(IMAGE, hint(IMAGE), target=1, method=method, max_evals=150, turn=turn, tolerance=0)
+        is_told = False
+        while len(masks := np.asarray(refiner.ask())):
+            fills = refiner.fills
+            if how == "one by one":
+                masks, fills = masks[:1], fills[:1]
+            if how.startswith("own") and not is_told and refiner.evals > 20:
+                at = 0 if how == "own first" else len(masks) // 2
+                if at == 0:
+                    refiner.tell(own, scores_of(model, own))
+                else:
+                    masks = np.concatenate([masks[:at], own, masks[at:]])
+                    fills = np.concatenate([fills[:at], [0], fills[at:]])
+                is_told = True
+            before = refiner.evals
+            refiner.tell(masks, scores_of(model, masks))
+            assert refiner.told_fills[before:].tolist() == fills.tolist()
+        results.append(refiner.result())
+        assert results[-1].check is not None
+        assert np.array_equal(results[-1].for_target(1).saliency, results[-1].saliency)
+    whole, parts, *mixed = results
+    assert len(whole.history) == len(parts.history)
+    assert whole.evals == parts.evals
+    assert np.array_equal(whole.record.coverage, parts.record.coverage)
+    assert np.allclose(whole.saliency, parts.saliency, atol=1e-6 * np.ptp(whole.saliency))
+    for found in mixed:
+        assert 149 <= found.evals <= 150
+        assert np.corrcoef(found.saliency.ravel(), whole.saliency.ravel())[0, 1] > 0.9
+
+
+def test_a_run_told_in_parts_does_not_stop_early() -> None:
+    """The ranking moves little from one answer to the next: that is no round."""
+    model = share_seen(box(IMAGE))
+    for seed in range(4):
+        refiner = Refiner(IMAGE, target=1, max_evals=200, seed=seed)
+        while len(masks := np.asarray(refiner.ask())):
+            refiner.tell(masks[:1], scores_of(model, masks[:1]))
+        assert refiner.evals == 200
+
+
+def test_what_is_refused_changes_nothing() -> None:
+    refiner = Refiner(IMAGE, max_evals=60, output="probabilities")
+    masks = np.ones((2, *IMAGE), dtype=bool)
+    with pytest.raises(InputError):
+        refiner.tell(masks, [[0.9, 0.1], [1.7, 0.1]])
+    assert (refiner.evals, refiner.target, refiner.score) == (0, None, None)
+    refiner.tell(masks, [[0.2, 0.8], [0.2, 0.8]])
+    assert refiner.result().target.index == 1
+
+
+def test_a_map_that_was_looked_at_within_the_check_is_made_anew_with_later_answers() -> None:
+    model = linear(bumps(IMAGE))
+    refiner = Refiner(IMAGE, hint(IMAGE), target=1, max_evals=60)
+    while len(masks := np.asarray(refiner.ask())) and refiner._pending.kind != "check":
+        refiner.tell(masks, scores_of(model, masks))
+    refiner.tell(masks[:3], scores_of(model, masks[:3]))
+    before = refiner.result()
+    refiner.tell(masks[3:], scores_of(model, masks[3:]))
+    own = np.random.default_rng(1).random((3, *IMAGE)) < 0.5
+    refiner.tell(own, scores_of(model, own))
+    assert not np.array_equal(refiner.result().saliency, before.saliency)
 
 
 def test_a_budget_that_the_opening_is_more_than() -> None:

@@ -217,3 +217,20 @@ def test_of_one_output_class_0_is_all_else(target: int | None, label: str) -> No
     assert find_target(target, np.array([[0.3]])).label == label
     assert find_target((1, 0), np.array([[0.3]])).label == "class 1 against not class 1"
     assert find_target("cat", np.array([[0.3]]), ["cat"]).label == "cat"
+
+
+def test_a_function_may_write_into_the_scores_and_return_a_view_of_them() -> None:
+    def centred(scores: np.ndarray) -> np.ndarray:
+        scores -= scores.mean(axis=1, keepdims=True)
+        return scores[:, 0]
+
+    scores = np.array([[3.0, 1.0], [5.0, 9.0]])
+    target = find_target(centred, scores[:1])
+    for told in (target.value(scores), target.link(scores), target.outputs(scores)[:, 0]):
+        assert told.tolist() == [1.0, -2.0]
+        told[:] = 7
+    assert scores.tolist() == [[3.0, 1.0], [5.0, 9.0]]
+
+    view = find_target(lambda scores: scores[:, 0], scores[:1]).value(scores)
+    scores[:] = 0
+    assert view.tolist() == [3.0, 5.0]

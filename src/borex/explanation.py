@@ -35,17 +35,17 @@ class Check:
 @dataclass(frozen=True)
 class Record:
     """Everything that was asked and answered: the seen share of each cell `(n, *grid)`, the scores of every class
-    `(n, classes)`, which baseline hid `(n,)`, the windows of `paper`, where the answers to the initial and to the
-    refined map's side of the check begin (-1: none), the initial map at the masks' extent, how much the baselines
-    change each cell `(*grid)` and what the cells look like `(*grid, k)` (None: not known)."""
+    `(n, classes)`, which baseline hid `(n,)`, the windows of `paper`, the numbers of the answers to the initial and to
+    the refined map's side of the check (fewer than all where it was cut short), the initial map at the masks' extent,
+    how much the baselines change each cell `(*grid)` and what the cells look like `(*grid, k)` (None: not known)."""
 
     settings: Settings
     coverage: np.ndarray
     scores: np.ndarray
     fills: np.ndarray
     points: np.ndarray
-    initial_at: int
-    check_at: int
+    initial_side: np.ndarray
+    check_side: np.ndarray
     initial: np.ndarray | None
     change: np.ndarray | None
     appearance: np.ndarray | None

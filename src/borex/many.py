@@ -93,7 +93,7 @@ def refine_many(
     }  # fmt: skip
     # Raises what would be wrong with every input, whatever it is.
     refused: list[InputError] = []
-    any_extent = (LARGE,) * max(2, np.size(grid))
+    any_extent = (LARGE,) * (2 if grid is None else max(2, np.size(grid)))
     for box in (one.model for one in batches.values()):
         try:
             Refiner(

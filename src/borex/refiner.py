@@ -16,8 +16,9 @@ from borex.errors import BudgetError, InputError
 from borex.explanation import Check, Explanation, Record
 from borex.layout import checked_initial, resize
 from borex.masks import coverage_of
+from borex.pending import Pending
 from borex.settings import Settings
-from borex.strategies import FieldStrategy, PaperStrategy, Strategy
+from borex.strategies import ROUND, FieldStrategy, PaperStrategy, Strategy
 from borex.targets import Target, TargetLike, check_target, find_target, found_output
 from borex.threads import one_thread
 
@@ -91,11 +92,11 @@ class Refiner:
         self.output: Output = output
         # Which baseline hides in each mask that was last asked, and in each that was told.
         self.fills = self.told_fills = np.empty(0, dtype=int)
-        # What was asked and is not told yet: kind, coverage and baselines.
-        self._asked: tuple[str, np.ndarray, np.ndarray] = ("nothing", self.coverage, self.fills)
+        self._pending = Pending("nothing", np.empty((0, *self.extent), dtype=bool), self.coverage, self.fills)
         self._opened = False
-        # Where the answers to the initial map's and to the refined map's side of the check begin; -1: not told yet.
-        self._initial_at = self._check_at = -1
+        self._noted_at = 0
+        # The numbers of the answers to the initial map's and to the refined map's side of the check.
+        self._initial_side = self._check_side = np.empty(0, dtype=int)
         self._map: tuple[int, np.ndarray, np.ndarray] | None = None
 
     @property
@@ -103,46 +104,41 @@ class Refiner:
         """How many model inputs have been answered."""
         return len(self.scores)
 
-    @property
-    def _n_checked(self) -> int:
-        """How many answers there are of a check that is not complete."""
-        kind, left, _ = self._asked
-        return N_CHECK - len(left) if kind == "check" else 0
-
     # --- ask
 
     def ask(self) -> Any:
         """The masks to show next, an array (or what `np.asarray` makes one) `(n, *extent)`, 1 = kept; empty when done.
 
-        Asking again without telling gives the same masks. The first is the untouched input, the second hides all. After
+        What was asked and is not told yet is asked again. The first is the untouched input, the second hides all. After
         it, `fills` `(n,)` is the number of the baseline that hides in each: 0 unless there are several.
         """
         room = self.settings.max_evals - self.evals
+        reserve = N_CHECK if len(self._initial_side) == N_CHECK and not len(self._check_side) else 0
+        if 0 < len(self._pending) <= room - (reserve if self._pending.kind == "round" else 0):
+            self.fills = self._pending.fills
+            return self._pending.masks
+        self._pending = self._pending.after(len(self._pending))
         if self.stop_reason is None and not self._opened:
+            self._opened = True
             opening = self._opening()
             if 0 < len(opening[0]) <= room:
                 return self._note_asked("opening", *opening)
-            self._opened = True
-        if self.stop_reason is None and self._check_at < 0:
-            reserve = N_CHECK if self._initial_at >= 0 else 0
-            if self._asked[0] != "check" and room > reserve and not self._settled():
+        if self.stop_reason is None and not len(self._check_side):
+            if room > reserve and not self._settled():
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
                     rng = np.random.default_rng([self.settings.seed, self.evals])
                     fills = in_turn(self.settings.turn, len(masks), self.evals // 2, rng)  # on from the last round
                     return self._note_asked("round", masks, fills)
-            told = self._n_checked
-            if 0 < reserve - told <= room:
-                return self._note_asked(
-                    "check", tops(self._posterior()[0])[told:], in_turn(self.settings.turn, N_CHECK)[told:]
-                )
+            if 0 < reserve <= room:
+                return self._note_asked("check", tops(self._posterior()[0]), in_turn(self.settings.turn, N_CHECK))
         self.stop_reason = self.stop_reason or self._reason(room)
-        return np.empty((0, *self.extent), dtype=bool)
+        return self._pending.masks
 
     def _note_asked(self, kind: str, masks: Any, fills: np.ndarray) -> Any:
         """Remembers what was asked, so that its answers are told from those to any other masks."""
-        self._asked = kind, coverage_of(masks, self.settings.grid), fills
+        self._pending = Pending(kind, masks, coverage_of(masks, self.settings.grid), fills)
         self.fills = fills
         return masks
 
@@ -178,9 +174,9 @@ class Refiner:
     def tell(self, masks: Any, scores: Any, fills: Any = None) -> None:
         """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
         or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
-        can use none but its own. Masks that were asked may be told in parts, in their order. `fills`: which baseline
-        hid in each, `(n,)`; None: for masks that were asked, those said with them, for others the first. Raises
-        InputError, and forgets what it was told, where they do not fit."""
+        can use none but its own. Masks that were asked may be told in parts, in their order, with others between them.
+        `fills`: which baseline hid in each, `(n,)`; None: for masks that were asked, those said with them, for others
+        the first. Raises InputError, and changes nothing, where they do not fit."""
         masks, scores = checked_answers(masks, scores, self.extent, self.scores)
         if not len(masks):
             return
@@ -189,30 +185,37 @@ class Refiner:
             raise InputError(
                 "told masks with values outside [0, 1]; expected 1 where the input is kept, 0 where hidden"
             )
-        fills = None if fills is None else checked_fills(fills, len(masks), self.settings.n_baselines)
-        self._find_target(coverage, scores)
-        (kind, asked, said), n = self._asked, len(coverage)
-        # Of how many masks a coverage is computed at once may change its last bits.
-        if n > len(asked) or not np.allclose(asked[:n], coverage, rtol=0, atol=1e-6):
-            kind, asked, said = "other", coverage, np.zeros(n, dtype=int)
-        is_part = n < len(asked)
-        fills = said[:n] if fills is None else fills
-        answers = self._answers(coverage, fills, scores)  # raises before anything is kept
-        first, self._asked = self.evals, (kind if is_part else "nothing", asked[n:], said[n:])
-        self.told_fills = np.concatenate([self.told_fills, fills])
-        self.coverage = np.concatenate([self.coverage, coverage])
+        is_asked = self._pending.among(coverage)
+        if fills is None:
+            fills = np.zeros(len(coverage), dtype=int)
+            fills[is_asked] = self._pending.fills[: is_asked.sum()]
+        fills = checked_fills(fills, len(coverage), self.settings.n_baselines)
+        found = self._found(coverage, scores)
+        answers = Answers.of(*found[:2], coverage, fills, scores)  # raises before anything is kept
+        self.target, self.output, self.score = found
+        for part in np.split(np.arange(len(coverage)), np.flatnonzero(np.diff(is_asked)) + 1):
+            self._take(answers[part], scores[part], bool(is_asked[part[0]]))
+
+    def _take(self, answers: Answers, scores: np.ndarray, is_asked: bool) -> None:
+        """Answers to masks that were all asked, or all of the caller's own."""
+        kind, n, left = self._pending.kind if is_asked else "other", len(scores), len(self._pending)
+        numbers = self.evals + np.arange(n)
+        self.told_fills = np.concatenate([self.told_fills, answers.fills])
+        self.coverage = np.concatenate([self.coverage, answers.coverage])
         self._keep(scores)
+        if is_asked:
+            self._pending = self._pending.after(n)
         if kind == "check":
             # No data: the map that the check measured is the one that is returned.
-            if not is_part:
-                self._check_at = self.evals - N_CHECK
+            self._check_side = np.concatenate([self._check_side, numbers])
             return
-        if kind == "opening" and not is_part:
-            self._opened = True
-            self._initial_at = self.evals - N_CHECK if self._ranks_something else -1
+        if kind == "opening" and self._ranks_something:  # the last of it
+            side = numbers[left - np.arange(n) <= N_CHECK]
+            self._initial_side = np.concatenate([self._initial_side, side])
         with one_thread():
-            self._strategy.tell(answers, first if kind == "round" else None)
-            self._note()
+            self._strategy.tell(answers, numbers if kind == "round" else None)
+            if (kind == "round" and n == left) or (kind == "other" and self.evals - self._noted_at >= ROUND):
+                self._note()
 
     def _keep(self, scores: np.ndarray) -> None:
         first, end = self.evals, self.evals + len(scores)
@@ -224,10 +227,10 @@ class Refiner:
         self._room[first:end] = scores
         self.scores = self._room[:end]
 
-    def _find_target(self, coverage: np.ndarray, scores: np.ndarray) -> None:
+    def _found(self, coverage: np.ndarray, scores: np.ndarray) -> tuple[Target, Output, float | None]:
         """What is explained and what the scores are, from the first scores; the score of the untouched input."""
-        if self.score is not None:
-            return
+        if self.target is not None and self.score is not None:
+            return self.target, self.output, self.score
         whole = np.flatnonzero(coverage.reshape(len(coverage), -1).min(axis=1) >= 1)
         if not len(whole) and self._wanted is None:
             raise InputError(
@@ -237,12 +240,7 @@ class Refiner:
         output = found_output(self._wanted, scores, self.output)
         at = scores[whole[:1]] if len(whole) else scores[:1]
         target = find_target(self._wanted, at, self.labels, output)
-        score = float(target.value(at, output)[0]) if len(whole) else None
-        self.target, self.output, self.score = target, output, score
-
-    def _answers(self, coverage: np.ndarray, fills: np.ndarray, scores: np.ndarray) -> Answers:
-        assert self.target is not None
-        return Answers.of(self.target, self.output, coverage, fills, scores)
+        return target, output, float(target.value(at, output)[0]) if len(whole) else None
 
     def _values(self, scores: np.ndarray) -> np.ndarray:
         assert self.target is not None
@@ -250,6 +248,7 @@ class Refiner:
 
     def _note(self) -> None:
         """One line of history: how much the ranking of the cells changed, and how unsure the map still is."""
+        self._noted_at = self.evals
         entry = self._strategy.note()
         if entry is not None:
             self.history.append({"evals": float(self.evals), **entry})
@@ -258,7 +257,7 @@ class Refiner:
 
     def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """The refined map and its standard deviation, float32, from all answers but those of the check."""
-        used = self.evals - (N_CHECK if self._check_at >= 0 else 0)
+        used = self.evals - len(self._check_side)
         if self._map is None or self._map[0] != used:
             with one_thread():
                 saliency, std = self._strategy.posterior()
@@ -286,17 +285,14 @@ class Refiner:
             stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
-                self._strategy.points(), self._initial_at, self._check_begins(), self.initial, self._change,
+                self._strategy.points(), self._initial_side, self._check_side, self.initial, self._change,
                 self._appearance,
             ),
             labels=None if self.labels is None else tuple(self.labels),
         )  # fmt: skip
 
-    def _check_begins(self) -> int:
-        """Where the check's answers begin, even if it was cut short; -1: nothing of it was answered."""
-        return self.evals - self._n_checked if self._n_checked else self._check_at
-
     def _checked(self) -> Check | None:
-        if self._check_at < 0:
+        sides = self._initial_side, self._check_side
+        if not len(self._check_side) or min(map(len, sides)) < N_CHECK:  # none, or cut short
             return None
-        return compared(*(self._values(self.scores[at : at + N_CHECK]) for at in (self._initial_at, self._check_at)))
+        return compared(*(self._values(self.scores[side]) for side in sides))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.check import N_CHECK
+from borex.answers import Answers
 from borex.explanation import Record
 from borex.refiner import Refiner
 from borex.targets import Target, TargetLike
@@ -22,16 +22,13 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
         labels=labels, seed=s.seed, grid=s.grid, tolerance=s.tolerance, turn=s.turn, change=record.change,
         appearance=record.appearance,
     )  # fmt: skip
-    refiner._find_target(record.coverage, record.scores)
+    refiner.target, refiner.output, refiner.score = refiner._found(record.coverage, record.scores)
     refiner.scores, refiner.coverage, refiner.told_fills = record.scores, record.coverage, record.fills
     at = np.arange(len(record.scores))
-    same = refiner.target == explained and refiner.target.function is explained.function
-    if record.check_at >= 0 and same:
-        end = record.check_at + N_CHECK
-        at = np.delete(at, np.arange(record.check_at, min(end, len(at))))  # a check may have been cut short
-        if end <= len(record.scores):
-            refiner._initial_at, refiner._check_at = record.initial_at, record.check_at
+    if refiner.target == explained and refiner.target.function is explained.function:
+        at = np.delete(at, record.check_side)
+        refiner._initial_side, refiner._check_side = record.initial_side, record.check_side
     refiner._opened = True
-    answers = refiner._answers(record.coverage, record.fills, record.scores)
+    answers = Answers.of(refiner.target, refiner.output, record.coverage, record.fills, record.scores)
     refiner._strategy.replay(answers, at, record.points)
     return refiner

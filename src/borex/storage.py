@@ -18,9 +18,10 @@ from borex.explanation import Check, Excerpt, Explanation, Record
 from borex.settings import Settings
 from borex.targets import Target
 
-FORMAT = 3  # 1 knew one baseline, 2 not what the cells look like
+# 1 knew one baseline, 2 not what the cells look like, 3 no masks of the caller's between those that were asked.
+FORMAT = 4
 ARRAYS = ("saliency", "std", "initial", "profile_std", "media")
-RECORDED = ("coverage", "scores", "fills", "points", "change", "appearance")
+RECORDED = ("coverage", "scores", "fills", "points", "initial_side", "check_side", "change", "appearance")
 
 
 def save_npz(path: Path, found: Explanation) -> None:
@@ -29,8 +30,8 @@ def save_npz(path: Path, found: Explanation) -> None:
         "format": FORMAT, "trust": found.trust, "target": asdict(replace(found.target, function=None)),
         "score": found.score, "evals": found.evals, "stop_reason": found.stop_reason, "history": found.history,
         "check": None if found.check is None else asdict(found.check), "labels": found.labels,
-        "settings": found.record.settings.to_json(), "initial_at": found.record.initial_at,
-        "check_at": found.record.check_at, "excerpt": None if found.excerpt is None else asdict(found.excerpt),
+        "settings": found.record.settings.to_json(),
+        "excerpt": None if found.excerpt is None else asdict(found.excerpt),
     }  # fmt: skip
     arrays = {name: getattr(found, name) for name in ARRAYS} | {name: getattr(found.record, name) for name in RECORDED}
     arrays["record_initial"] = found.record.initial
@@ -82,7 +83,7 @@ def _explanation(text: dict[str, Any], arrays: dict[str, np.ndarray]) -> Explana
     check, excerpt = text["check"], text["excerpt"]
     record = Record(
         Settings.from_json(text["settings"]), arrays["coverage"], arrays["scores"], arrays["fills"], arrays["points"],
-        text["initial_at"], text["check_at"], arrays.get("record_initial"), arrays.get("change"),
+        arrays["initial_side"], arrays["check_side"], arrays.get("record_initial"), arrays.get("change"),
         arrays.get("appearance"),
     )  # fmt: skip
     return Explanation(

@@ -27,7 +27,7 @@ NEIGHBOURHOOD = 0.7
 class Strategy(Protocol):
     """What the loop needs of a method. Masks have the extent.
 
-    `asked_at`: the number of the first of these evaluations where they answer the last `ask`; None for other masks.
+    `numbers`: of these evaluations `(n,)`, where they answer the last `ask`, all of it or a part; None for other masks.
     `used`: the numbers of the answers that are data, of all that a record has; `points`: what `points` gave.
     """
 
@@ -36,7 +36,7 @@ class Strategy(Protocol):
 
     def ask(self, room: int) -> Any: ...
 
-    def tell(self, answers: Answers, asked_at: int | None) -> None: ...
+    def tell(self, answers: Answers, numbers: np.ndarray | None) -> None: ...
 
     def note(self) -> dict[str, float] | None: ...
 
@@ -68,7 +68,6 @@ class FieldStrategy:
             settings.grid, settings.extent, h, n_baselines=settings.n_baselines, change=change, appearance=appearance
         )
         self._boxes: SobolBoxes | None = None
-        self._asked: CellMasks | None = None
         self._fitted_at = 0
         self._final: Field | None = None
         self._last: np.ndarray | None = None
@@ -78,14 +77,12 @@ class FieldStrategy:
         return len(self.field) >= ROUND and self.field.flat
 
     def ask(self, room: int) -> Any:
-        if self._asked is None:
-            n = min(self._round(), room)
-            if n == 0:
-                return np.empty((0, *self._settings.extent), dtype=bool)
-            half = (n + 1) // 2
-            kept = self._box_cells(half) if self._wants_boxes() else self._thompson_cells(half)
-            self._asked = CellMasks(np.concatenate([kept, ~kept])[:n], self._settings.extent)
-        return self._asked
+        n = min(self._round(), room)
+        if n == 0:
+            return np.empty((0, *self._settings.extent), dtype=bool)
+        half = (n + 1) // 2
+        kept = self._box_cells(half) if self._wants_boxes() else self._thompson_cells(half)
+        return CellMasks(np.concatenate([kept, ~kept])[:n], self._settings.extent)
 
     def _round(self) -> int:
         return max(ROUND, 2 * int(GROWTH * len(self.field) / 2))
@@ -101,9 +98,8 @@ class FieldStrategy:
     def _thompson_cells(self, n: int) -> np.ndarray:
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
-    def tell(self, answers: Answers, asked_at: int | None) -> None:
+    def tell(self, answers: Answers, numbers: np.ndarray | None) -> None:
         self._observe(answers)
-        self._asked = None
         stage = last_stage(len(self.field))
         if stage > self._fitted_at:
             self.field.fit(stage)
@@ -199,8 +195,9 @@ class PaperStrategy:
     def __init__(self, settings: Settings, initial: np.ndarray | None, rng: np.random.Generator) -> None:
         self._extent = settings.extent
         self._windows = Published(self._extent, np.zeros(self._extent) if initial is None else initial, rng)
-        self._asked_at: list[int] = []
-        self._half = np.empty(0)  # the answer to the first mask of a pair, where they are told one by one
+        # The answers to a pair of masks, so far, and their numbers; of the pairs that were told, theirs `(n, 2)`.
+        self._values, self._numbers = np.empty(0), np.empty(0, dtype=int)
+        self._told_at = np.empty((0, 2), dtype=int)
 
     @property
     def flat(self) -> bool:
@@ -208,23 +205,23 @@ class PaperStrategy:
         return 2 * len(scores) >= ROUND and bool(np.ptp(scores) <= least_difference(scores))
 
     def ask(self, room: int) -> Any:
+        self._values, self._numbers = self._values[:0], self._numbers[:0]
         if room < 2:
             return np.empty((0, *self._extent), dtype=bool)
         return self._windows.ask()
 
-    def tell(self, answers: Answers, asked_at: int | None) -> None:
-        # Masks that are no windows (the untouched input, the check's) say nothing to a GP over windows.
-        told = np.empty(0) if asked_at is None else np.concatenate([self._half, answers.values])
-        if asked_at is not None and len(told) == 2:
-            self._windows.tell(told)
-            self._asked_at.append(asked_at - len(self._half))
-        self._half = told if len(told) == 1 else np.empty(0)
+    def tell(self, answers: Answers, numbers: np.ndarray | None) -> None:
+        if numbers is None:
+            return  # masks that are no windows (the untouched input, the check's) say nothing to a GP over windows
+        self._values = np.concatenate([self._values, answers.values])
+        self._numbers = np.concatenate([self._numbers, numbers])
+        if len(self._values) == 2:
+            self._windows.tell(self._values)
+            self._told_at = np.concatenate([self._told_at, self._numbers[None]])
 
     def note(self) -> dict[str, float] | None:
         scores = self._windows.scores
-        if not len(scores) or len(self._half):
-            return None
-        return {"difference": float(scores[-1, 0] - scores[-1, 1])}
+        return {"difference": float(scores[-1, 0] - scores[-1, 1])} if len(scores) else None
 
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         if self.flat:  # the posterior of nothing but zeros would still wear the prior's shape
@@ -238,13 +235,10 @@ class PaperStrategy:
         return None
 
     def points(self) -> np.ndarray:
-        """A row for each window: the number of its first evaluation, the window, the jittered window."""
-        numbers = np.array(self._asked_at).reshape(-1, 1)
-        return np.concatenate([numbers, self._windows.windows, self._windows.points], axis=1)
+        """A row for each window: the numbers of its two evaluations, the window, the jittered window."""
+        return np.concatenate([self._told_at, self._windows.windows, self._windows.points], axis=1)
 
     def replay(self, answers: Answers, used: np.ndarray, points: np.ndarray) -> None:
-        numbers, windows, jittered = np.split(points, [1, 1 + points.shape[1] // 2], axis=1)
-        first = numbers[:, 0].astype(int)
-        pairs = np.stack([answers.values[first], answers.values[first + 1]], axis=1)
-        self._asked_at = first.tolist()
-        self._windows.observe(windows.astype(int), pairs, jittered)
+        numbers, windows, jittered = np.split(points, [2, 2 + (points.shape[1] - 2) // 2], axis=1)
+        self._told_at = numbers.astype(int)
+        self._windows.observe(windows.astype(int), answers.values[self._told_at], jittered)

@@ -41,7 +41,8 @@ class Target:
         of the two probabilities; for a function what it returns."""
         if self.function is not None:
             try:
-                value = np.asarray(self.function(np.asarray(scores)), dtype=np.float64)
+                # Copies: it may write into what it is given, and return a view of it.
+                value = np.array(self.function(np.array(scores)), dtype=np.float64)
             except Exception as error:
                 raise TargetError(
                     f"the target function failed for scores of shape {scores.shape}: {type(error).__name__}: {error}; "
