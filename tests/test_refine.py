@@ -6,7 +6,9 @@ import random
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
+import torch
 
 import borex
 import borex.blackbox
@@ -294,9 +296,50 @@ def test_a_baseline_of_the_medias_size_comes_to_the_models_extent() -> None:
         return flat(batch)
 
     model = borex.blackbox.Model(scores, extent=(20, 28))
-    borex.refine(model, media, baseline=baseline, layout="HWC", max_evals=24)
     expected = baseline.reshape(20, 2, 28, 2, 1).mean(axis=(1, 3))
-    assert np.abs(seen[1] - expected).max() <= 1
+    coloured = np.repeat(media, 3, axis=-1)
+    for given, shown in ((media, baseline), (coloured, baseline), (media, torch.as_tensor(baseline)),
+                         (coloured, PIL.Image.fromarray(np.repeat(baseline, 3, axis=-1)))):  # fmt: skip
+        seen.clear()
+        borex.refine(model, given, baseline=shown, layout="HWC", max_evals=24)
+        assert np.abs(seen[1] - expected).max() <= 1
+    seen.clear()
+    borex.refine(model, coloured, baseline=np.array([[[9, 8, 7]]]), layout="HWC", max_evals=24)
+    assert (seen[1] == [9, 8, 7]).all()
+    with pytest.raises(InputError, match=r"baseline is ndarray of shape \(5, 5, 1\); .* media's shape \(40, 56, 1\)"):
+        borex.refine(model, media, baseline=np.zeros((5, 5, 1)), layout="HWC", max_evals=24)
+
+
+def test_a_clip_of_fewer_frames_than_cells_loses_none() -> None:
+    """The model is shown each of 4 frames four times, looks at the first alone, and the map has 8 cells in time."""
+    rng = np.random.default_rng(0)
+    clip = (rng.random((4, 28, 28, 3)) * 40).astype(np.uint8)
+    clip[:, 4:14, 4:14] = 250
+
+    def first(batch: np.ndarray) -> np.ndarray:
+        seen = batch[:, :2, 4:14, 4:14].mean(axis=(1, 2, 3, 4)) / 255 * 12 - 6
+        return np.stack([seen, 0 * seen], axis=1)
+
+    model = borex.blackbox.Model(first, extent=(16, 28, 28))
+    found = borex.refine(model, clip, max_evals=120, layout="THWC")
+    mean, std = found.time_profile()
+    whole = borex.refine(model, np.repeat(clip, 4, axis=0), max_evals=120, layout="THWC")
+    by_frame = [values.reshape(4, 4).mean(axis=1) for values in whole.time_profile()]
+    assert mean[0] > 2 * std[0]
+    assert np.allclose(mean, by_frame[0], atol=1e-6 * by_frame[0].max())
+    assert np.allclose(std, by_frame[1], rtol=1e-5)
+    assert np.allclose(found.saliency, whole.saliency.reshape(4, 4, 28, 28).mean(axis=1), atol=1e-5)
+
+
+def test_an_initial_maps_frames_are_picked_as_the_medias_are() -> None:
+    clip = np.random.default_rng(0).random((3, 28, 28, 3)).astype(np.float32)
+    initial = np.zeros((3, 28, 28))
+    initial[1] = 1
+    model = borex.blackbox.Model(lambda batch: np.stack([batch.mean(axis=(1, 2, 3, 4))] * 2, axis=1) * 3,
+                                 extent=(8, 28, 28), output="logits")  # fmt: skip
+    found = borex.refine(model, clip, initial, max_evals=40, layout="THWC")
+    assert found.record.initial is not None
+    assert found.record.initial.mean(axis=(1, 2)).tolist() == [0, 0, 0, 1, 1, 0, 0, 0]
 
 
 def test_a_baseline_function_may_write_into_what_it_is_given() -> None:

@@ -92,7 +92,8 @@ class Explanation:
 
     def at(self, media: np.ndarray, initial: np.ndarray | None, excerpt: Excerpt | None = None) -> Explanation:
         """The same explanation at the size of the media `(*extent, channels)`; `initial`: the map as it was given;
-        `excerpt`: where the media is from."""
+        `excerpt`: where the media is from. Along an axis that has fewer pixels or frames than the map has cells each
+        gets their mean, and for the standard deviation that of theirs, which is the most that it can be."""
         extent = media.shape[:-1]
         given = self.initial if initial is None else initial
         # A flat map is one value seen everywhere: of a large clip it would be an array as large as all others.
@@ -106,6 +107,7 @@ class Explanation:
                 return values
             if coarse:
                 cells = _cells(values, self.record.settings.grid[:axes])
+                cells = resize(cells, tuple(map(min, cells.shape, extent)))
                 return np.ascontiguousarray(spread(cells[None], extent[:axes])[0])
             return resize(values, extent[:axes], np.float32)
 

@@ -126,7 +126,8 @@ class Field:
         variance = hyper.amplitude**2 * self._prior.variance_of(hyper.lengths, rows)
         if self._h is not None:
             variance += (hyper.trust * (rows @ self._h)) ** 2
-        half = self._chol.forward(self._cross @ rows.T)
+        at = np.flatnonzero(rows.any(axis=0))  # a frame of many has few of the cells
+        half = self._chol.forward(self._cross[:, at] @ rows[:, at].T)
         variance -= np.einsum("nk,nk->k", half, half)
         return np.sqrt(np.maximum(variance, 0.0)) * self._unit
 

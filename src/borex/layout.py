@@ -146,11 +146,16 @@ def resize_media(media: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
 
 def to_extent(media: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
     """Media `(*from_extent, channels)` at the extent that a model takes: the last two axes, which are space, are
-    resized; of those before them places are picked, as `middles` does, for a mean of frames is none that was seen."""
-    if media.ndim == len(extent) + 1:
-        for axis, (new, old) in enumerate(zip(extent[:-2], media.shape, strict=False)):
-            media = media if new == old else np.take(media, middles(old, new), axis=axis)
-    return resize_media(media, extent)
+    resized; of those before them places are picked, for a mean of frames is none that was seen."""
+    return resize_media(picked(media, extent) if media.ndim == len(extent) + 1 else media, extent)
+
+
+def picked(values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
+    """Values `(*from_extent, ...)` with as many places as `extent` has along the axes before its last two: those that
+    `middles` says; a view where that is all of them."""
+    for axis, (new, old) in enumerate(zip(extent[:-2], values.shape, strict=False)):
+        values = values if new == old else np.take(values, middles(old, new), axis=axis)
+    return values
 
 
 def is_alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from borex.batches import Batches, BatchSize
 from borex.blackbox import Asker, Model, Output
 from borex.errors import BorexError, InputError, TargetError
 from borex.explanation import Excerpt, Explanation
-from borex.layout import to_channels_last, to_extent
+from borex.layout import numbers, picked, to_channels_last, to_extent
 from borex.refiner import Refiner
 from borex.settings import METHODS
 from borex.targets import Target, TargetLike
@@ -164,7 +164,9 @@ def prepared(
         check_extras(maker)
     elif initial is not None:
         given = accepted(initial, extent, channels=shown.shape[-1], target=target, labels=box.labels)
-    refiner = Refiner(working.shape[:-1], given, **options)
+    is_frame_by_frame = given is not None and given.shape[:-2] == extent[:-2]
+    start = picked(given, working.shape[:-1]) if given is not None and is_frame_by_frame else given
+    refiner = Refiner(working.shape[:-1], start, **options)
     return Job(refiner, asker, shown, given, excerpt, options, BLACK_BOX.get(maker or ""))
 
 
@@ -250,12 +252,24 @@ def _read(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.n
 
 
 def _fitting(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]) -> Baseline:
-    """A baseline, or each of a tuple, at the extent that the model takes, where it is an array of the media's shape."""
+    """A baseline, or each of a tuple, at the extent that the model takes, where it is an array, a tensor or a picture
+    that broadcasts to the media's shape; others as they are."""
     if isinstance(baseline, tuple):
         return tuple(_fitting(part, shape, extent) for part in baseline)
-    if isinstance(baseline, np.ndarray) and baseline.shape == shape != (*extent, shape[-1]):
-        return to_extent(baseline.astype(np.float32), extent) if baseline.dtype.kind in "biuf" else baseline
-    return baseline
+    if not (isinstance(baseline, np.ndarray) or hasattr(baseline, "detach") or hasattr(baseline, "getbands")):
+        return baseline
+    values, _ = numbers(baseline, "the baseline")
+    whole = (*extent, shape[-1])
+    for wanted in (shape, whole):
+        with suppress(ValueError):
+            np.broadcast_to(values, wanted)
+            # One colour for all places has none to bring anywhere.
+            is_colour = max(values.shape[-len(shape) : -1], default=1) == 1
+            return values if is_colour or wanted == whole else to_extent(np.broadcast_to(values, wanted), extent)
+    raise InputError(
+        f"the baseline is {type(baseline).__name__} of shape {values.shape}; expected one that broadcasts to the "
+        f"media's shape {shape} (channels last)"
+    )
 
 
 def _bar(progress: bool, total: int) -> Any:

@@ -16,9 +16,9 @@ from numpy.typing import DTypeLike
 BLOCK = 2048
 # Windows in one matrix product of `predict`.
 PRODUCT = 2**14
-# Multiplications in one matrix product of `on_grid`. OpenBLAS starts its threads above 2^18; for small products that
-# costs more than it wins: a scheduler's time slice each, where a model's own threads still hold the cores.
-SMALL_PRODUCT = 2**18
+# Windows whose distances along the trailing axes are held at once, at most; fewer than the second would be asked for in
+# too many steps.
+TAIL, LEAST_TAIL = 2**15, 256
 
 
 def matern32(squares: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -122,29 +122,21 @@ class WindowGP:
         `dtype`: float32 is twice as fast and within 1e-4.
         """
         parts: list[np.ndarray] = [self.squares(axis, positions).astype(dtype) for axis, positions in enumerate(axes)]
-        split = len(axes) - 1
-        while split > 1 and math.prod([len(positions) for positions in axes[split - 1 :]]) <= BLOCK:
+        sizes = [len(positions) for positions in axes]
+        split = next(at for at in range(1, len(axes)) if math.prod(sizes[at:]) <= TAIL or at == len(axes) - 1)
+        if split > 1 and math.prod(sizes[split:]) < LEAST_TAIL:
             split -= 1
         head, tail = outer_sum(parts[:split]), outer_sum(parts[split:])
-        n, width = tail.shape
-        strip = min(width, max(64, SMALL_PRODUCT // (n * n + n + 1)))
-        rows = max(1, min(n + 1, SMALL_PRODUCT // (n * strip + 1)))
-        projection = np.zeros((-(-(n + 1) // rows) * rows, n), dtype)
-        projection[0], projection[1 : n + 1] = self.weights, self.whiten
-        projection = projection.reshape(len(projection) // rows, rows, n)
-        distance, kernel = np.empty_like(tail), np.zeros((n, -(-width // strip) * strip), dtype)
-        strips = kernel.reshape(n, kernel.shape[1] // strip, strip).transpose(1, 0, 2)[:, None]  # a view
-        mean, std = np.empty((2, head.shape[1], width), dtype)
-        for block in range(head.shape[1]):
-            np.add(tail, head[:, block, None], out=distance)
-            matern32(distance, out=kernel[:, :width])
-            projected = projection @ strips
-            mean[block] = projected[:, 0, 0].ravel()[:width]
-            projected[:, 0, 0] = 0.0
-            std[block] = 1.0 - np.einsum("sgij,sgij->sj", projected, projected).ravel()[:width]
+        factor = np.concatenate([self.weights[None], self.whiten]).astype(dtype)
+        mean, std = np.empty((2, head.shape[1], tail.shape[1]), dtype)
+        for row in range(head.shape[1]):
+            for start in range(0, tail.shape[1], BLOCK):
+                here = row, slice(start, start + BLOCK)
+                projected = factor @ matern32(tail[:, here[1]] + head[:, row, None])
+                mean[here] = projected[0]
+                std[here] = 1.0 - np.einsum("nm,nm->m", projected[1:], projected[1:])
         np.sqrt(np.maximum(std, 0.0, out=std), out=std)
-        shape = [len(positions) for positions in axes]
-        return mean.reshape(shape), std.reshape(shape)
+        return mean.reshape(sizes), std.reshape(sizes)
 
 
 def box_means(size: int, centres: np.ndarray, radius: int) -> np.ndarray:
