@@ -46,7 +46,7 @@ NAMED = borex.blackbox.Model(share_seen(box(IMAGE)), labels=LABELS)
         (InputError, {"initial": "risen"}, "initial is 'risen'; expected a heat map, the path of one, .* 'rise', or"),
         (InputError, {"method": "fields"}, "method is 'fields'; expected one of 'field', 'paper'"),
         (InputError, {"baseline": "blurry"}, "baseline is 'blurry'; expected one of 'blur', 'soft', 'mean', 'black'"),
-        (InputError, {"baseline": np.zeros((3, 4))}, r"expected a number or an array .*\(42, 56, 3\)"),
+        (InputError, {"baseline": np.zeros((3, 4))}, r"broadcasts to the media's shape \(42, 56, 3\)"),
         (InputError, {"output": "logit"}, "output is 'logit'; expected one of 'auto', 'probabilities', 'logits'"),
         (InputError, {"seed": -1}, "seed is -1; expected a whole number, at least 0"),
         (InputError, {"seed": None}, "seed is None; expected a whole number"),

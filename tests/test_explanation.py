@@ -19,6 +19,7 @@ from borex import Explanation, Refiner
 from borex.blackbox import Model
 from borex.errors import FileError, InputError, TargetError
 from borex.explanation import Check
+from borex.masks import spread
 from borex.targets import Target
 from tests.closed_form import box, bumps, linear, ones, same, share_seen
 from tests.test_refine import IMAGE, hint, refined
@@ -49,7 +50,7 @@ def test_another_target_is_a_fresh_run_told_the_same(found: Explanation) -> None
     if settings.method != "field":
         return
     fresh = Refiner(IMAGE, found.record.initial, target=2, output=settings.output, grid=settings.grid)
-    masks = np.repeat(np.repeat(found.record.coverage, 3, axis=1), 4, axis=2)  # 14 x 14 cells of 3 x 4 pixels
+    masks = spread(found.record.coverage, IMAGE)
     fresh.tell(masks, found.record.scores)
     other, expected = found.for_target(2), fresh.result()
     np.testing.assert_allclose(other.saliency, expected.saliency, atol=1e-6)

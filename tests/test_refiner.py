@@ -10,6 +10,7 @@ import pytest
 
 from borex import Refiner
 from borex.errors import BudgetError, InputError
+from borex.evaluation import average_precision
 from tests.closed_form import box, bumps, linear, same, share_seen
 from tests.test_refine import IMAGE, hint, refined
 
@@ -253,7 +254,8 @@ def test_cells_and_tolerance_that_are_none() -> None:
 @pytest.mark.parametrize("initial", [None, "hint"])
 def test_windows_may_be_told_one_mask_at_a_time(initial: Any) -> None:
     model, given = share_seen(box(IMAGE)), hint(IMAGE) if initial else None
-    one, other = (Refiner(IMAGE, given, target=1, method="paper", max_evals=60) for _ in range(2))
+    # Of cells alike in pixels the means are the same to the last bit, of however many masks they are taken at once.
+    one, other = (Refiner(IMAGE, given, target=1, method="paper", max_evals=60, grid=(14, 14)) for _ in range(2))
     driven(one, model)
     while len(masks := np.asarray(other.ask())):
         for mask in masks:
@@ -321,7 +323,7 @@ def test_telling_in_parts_or_with_own_masks_between_is_telling_at_once(method: s
     whole, parts, *mixed = results
     assert len(whole.history) == len(parts.history)
     assert whole.evals == parts.evals
-    assert np.array_equal(whole.record.coverage, parts.record.coverage)
+    assert np.allclose(whole.record.coverage, parts.record.coverage, rtol=0, atol=1e-6)
     assert np.allclose(whole.saliency, parts.saliency, atol=1e-6 * np.ptp(whole.saliency))
     for found in mixed:
         assert 149 <= found.evals <= 150
@@ -390,3 +392,28 @@ def test_a_field_of_one_cell() -> None:
     found = driven(refiner, linear(bumps(IMAGE))).result()
     assert all(entry["change"] == 0 for entry in found.history)
     assert np.ptp(found.saliency) == 0
+
+
+@pytest.mark.parametrize(
+    ("extent", "grid"),
+    [
+        ((224, 224), (14, 14)), ((240, 320), (12, 16)), ((64, 1024), (4, 49)), ((1024, 64), (49, 4)),
+        ((1, 500), (1, 196)), ((7, 7), (7, 7)), ((3, 400), (1, 196)), ((16, 112, 112), (8, 14, 14)),
+        ((5, 90, 160), (5, 10, 20)),
+    ],
+)  # fmt: skip
+def test_the_usual_cells_are_nearly_square_and_as_many(extent: tuple[int, ...], grid: tuple[int, ...]) -> None:
+    assert Refiner(extent).settings.grid == grid
+
+
+def test_small_objects_in_a_wide_picture_are_found() -> None:
+    """Of 14 x 14 cells each would be 3 pixels high and 37 wide."""
+    extent = (48, 512)
+    found: dict[Any, list[float]] = {None: [], (14, 14): []}
+    for y, x in ((20, 300), (5, 50), (30, 420), (12, 200)):
+        truth = np.zeros(extent, dtype=bool)
+        truth[y : y + 16, x : x + 16] = True
+        for grid, scores in found.items():
+            refiner = driven(Refiner(extent, target=1, grid=grid), share_seen(truth))
+            scores.append(average_precision(refiner.result().saliency, truth))
+    assert np.mean(found[None]) > np.mean(found[14, 14]) + 0.15

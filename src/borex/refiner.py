@@ -50,10 +50,11 @@ class Refiner:
     ) -> None:
         """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
         None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
-        on each axis; None: 14 x 14, or 8 x 14 x 14. `tolerance`: stop when the ranking of the map changes by less in
-        two successive rounds of `field` (1 - Spearman's correlation); 0: only at the budget. `turn`: the numbers of the
-        baselines, in the order in which they hide; `fills` says which one hides in each mask that was asked. `change`:
-        how much they change each pixel or cell, any scale: what is not changed is not salient; None: not known.
+        on each axis; None: 14 x 14, or 8 x 14 x 14; where space is not square nearly as many nearly square ones.
+        `tolerance`: stop when the ranking of the map changes by less in two successive rounds of `field` (1 -
+        Spearman's correlation); 0: only at the budget. `turn`: the numbers of the baselines, in the order in which they
+        hide; `fills` says which one hides in each mask that was asked. `change`: how much they change each pixel or
+        cell, any scale: what is not changed is not salient; None: not known.
         `appearance`: what each pixel or cell looks like, `(*extent, k)` or `(*grid, k)`, such as the media: what looks
         alike is rather of one thing; None: not known.
         Raises InputError (BudgetError for a budget that is too small) before anything is asked.

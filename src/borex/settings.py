@@ -12,7 +12,7 @@ from borex.blackbox import OUTPUTS, Output
 from borex.errors import BudgetError, InputError
 
 METHODS = ("field", "paper")
-SPACE_CELLS, TIME_CELLS = 14, 8
+SPACE_CELLS, TIME_CELLS = 14, 8  # in space, on each side of a square picture
 TOLERANCE = 1e-3
 MIN_EVALS = 20
 
@@ -61,9 +61,8 @@ class Settings:
             )
         if not is_whole(seed, 0):
             raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
-        usual = (TIME_CELLS,) * (len(extent) - 2) + (SPACE_CELLS, SPACE_CELLS)
         try:
-            grid = tuple(map(min, usual, extent)) if grid is None else tuple(map(operator.index, grid))
+            grid = usual_grid(extent) if grid is None else tuple(map(operator.index, grid))
         except TypeError as error:
             raise InputError(f"grid is {grid!r}; expected {len(extent)} whole numbers of cells") from error
         if len(grid) != len(extent) or any(not 1 <= n <= size for n, size in zip(grid, extent, strict=False)):
@@ -96,6 +95,15 @@ class Settings:
                 "turn": tuple(stored["turn"]),
             }
         )
+
+
+def usual_grid(extent: tuple[int, ...]) -> tuple[int, ...]:
+    """Cells on each axis: `TIME_CELLS` before space; in space nearly square ones, as many as of a square picture."""
+    short, long = sorted(extent[-2:])
+    fewer = max(1, round(SPACE_CELLS * (short / long) ** 0.5))
+    more = round(SPACE_CELLS**2 / fewer)
+    space = (fewer, more) if extent[-2] <= extent[-1] else (more, fewer)
+    return tuple(map(min, ((TIME_CELLS,) * (len(extent) - 2) + space), extent))
 
 
 def is_whole(value: Any, least: int) -> bool:

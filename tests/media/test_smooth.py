@@ -47,7 +47,7 @@ def test_an_overlay_shows_no_cells_though_the_saliency_has_them(
     photo: np.ndarray, explained: borex.Explanation
 ) -> None:
     raw = explained.saliency
-    assert len(np.unique(raw)) <= 14 * 14
+    assert len(np.unique(raw)) <= 200
     blank = np.full_like(photo, 128)
     steps = [
         np.abs(np.diff(shown.astype(int), axis=1)).max() for shown in (explained.overlay(blank), overlay(blank, raw))
