@@ -137,7 +137,12 @@ def prepared(
     if box.extent is not None and len(box.extent) != len(extent):
         raise InputError(
             f"the media has extent {extent}, but the model takes {box.extent}; expected {len(box.extent)} axes"
-            + (". The inputs of a batch are explained one by one, or by refine_many" if len(box.extent) == 2 else "")
+            + (
+                ". The inputs of a batch are explained one by one, or by refine_many; a clip with "
+                "borex.models.frame_mean(model), the mean of the model over its frames"
+                if len(box.extent) == 2
+                else ""
+            )
         )
     # Media of another layout comes as a view; what runs over it later is fast in order alone.
     working = np.ascontiguousarray(to_extent(shown, box.extent or extent))

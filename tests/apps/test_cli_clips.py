@@ -67,7 +67,24 @@ def test_a_part_of_a_clip_is_read_and_said(film: Path, capsys: pytest.CaptureFix
     assert (
         "explains 8 frames from 0.50 s to 1.38 s, but 16 frames from 0.00 s to 1.88 s were read; give the same" in said
     )
-    assert main(["score", "square.mp4", "borex-out/square.npz", "--steps", "2", "--start", "0.5", "--end", "1.5"]) == 0
+    part = ["--start", "0.5", "--end", "1.5"]
+    assert main(["score", "square.mp4", "borex-out/square.npz", "--steps", "2", *part]) == 0
+    capsys.readouterr()
+    inside = np.load("masks.npz")["masks"][4:12]
+    np.savez("read.npz", masks=inside)
+    Path("few").mkdir()
+    for i, mask in enumerate(inside):
+        Image.fromarray(mask.astype(np.uint8) * 255).save(f"few/{i}.png")
+    scored = []
+    for mask in ("read.npz", "masks", "few"):
+        command = ["score", "square.mp4", "borex-out/square.npz", "--mask", mask, "--steps", "2", *part, "--json"]
+        assert main(command) == 0
+        scored.append(json.loads(capsys.readouterr().out)["scores"]["average_precision"])
+    assert scored == pytest.approx([scored[0]] * 3, abs=1e-6)
+    Path("few/7.png").unlink()
+    assert main(["score", "square.mp4", "borex-out/square.npz", "--mask", "few", *part]) == 2
+    said = capsys.readouterr().err
+    assert "few holds 7 masks, but square.mp4 has 16 frames, of which 8 are read" in said
 
 
 def test_an_image_model_is_averaged_over_as_many_frames_as_asked(

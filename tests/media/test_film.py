@@ -214,3 +214,21 @@ def test_a_long_title_leaves_room_for_the_frame_and_keeps_its_end() -> None:
     right = frames.shape[2] - 60
     assert (frames[0, :20, right:] == short[0, :20, right:]).all()  # nothing but the number of the frame
     assert (frames[0, :20, : right - 40] < 128).any()
+
+
+def test_the_curve_goes_through_the_profile_of_the_first_and_last_frames() -> None:
+    """The dot of the playhead lies on it."""
+    for mean in (np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0])):
+        chart = Chart(mean, np.full(len(mean), 1e-3), None, 480, 120)
+        for frame, value in enumerate(mean):
+            column = chart.at()[:, round((frame + 0.5) * 480 / len(mean))].astype(int)
+            curve = np.flatnonzero(np.ptp(column, axis=-1) > 100)
+            assert curve.mean() == pytest.approx(chart._y(value) / 2, abs=3)
+
+
+def test_another_clip_may_have_more_frames_than_were_explained() -> None:
+    found = explained()
+    timed = found.at(CLIP, None, Excerpt("a.mp4", tuple(np.arange(T) / 8), 8.0))
+    longer = np.repeat(CLIP, 3, axis=0)
+    assert timed.panel(longer).ndim == 3
+    assert len(timed.plot(longer).axes) > 3

@@ -13,7 +13,7 @@ from borex.errors import FileError, InputError
 from borex.media import load
 from borex.media.load import Part, is_clip, read_given, read_media
 from borex.media.video import Clip, read_clip, write_clip
-from tests.media.films import CODECS, H, T, W, encoded, greys, noise, of_two_sizes, sound, turned, which
+from tests.media.films import CODECS, H, T, W, av, encoded, greys, noise, of_two_sizes, sound, turned, which
 
 
 def brightness(batch: np.ndarray) -> np.ndarray:
@@ -175,3 +175,35 @@ def test_a_stride_in_a_damaged_file_takes_what_there_is(tmp_path: Path) -> None:
     assert 10 < len(given.frames) < 64
     with pytest.raises(InputError, match="expected at least 64"):
         read_clip(path, frames=64, stride=1)  # said by the user, it stands
+
+
+def test_frames_are_counted_where_a_file_states_no_length_or_another_rate(tmp_path: Path) -> None:
+    """Written as it comes, without a length; and at a varying rate, of which the header states the fastest."""
+    live = encoded(tmp_path / "live.mkv", greys(30), live="1")
+    varying = encoded(tmp_path / "varying.mkv", greys(30), times=[*range(5), *range(20, 270, 10)])
+    for path in (live, varying):
+        clip = read_given(path)
+        assert isinstance(clip, Clip)
+        assert which(clip.frames) == which(greys(30))
+        assert np.array_equal(clip.seconds, read_clip(path).seconds)
+    many = read_given(encoded(tmp_path / "many.mkv", greys(70), live="1"))
+    assert isinstance(many, Clip)
+    assert len(many.frames) == 64
+    some = read_given(tmp_path / "many.mkv", part=Part(start=1.0, stride=2))
+    assert isinstance(some, Clip)
+    assert which(some.frames) == which(greys(70)[8::2])
+
+
+@pytest.mark.parametrize("suffix", [".mts", ".y4m", ".h264"])
+def test_what_cameras_and_encoders_write_is_a_clip(tmp_path: Path, suffix: str) -> None:
+    kind = {".mts": "mpegts", ".y4m": "yuv4mpegpipe", ".h264": "h264"}[suffix]
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w", format=kind) as container:
+        stream = container.add_stream("wrapped_avframe" if suffix == ".y4m" else "libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = W, H, "yuv420p"
+        for pixels in greys():
+            frame = av.VideoFrame.from_ndarray(np.array(pixels), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    assert is_clip(path)
+    assert explained(path).saliency.shape[1:] == (H, W)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,21 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(MissingExtraError, match=r"pip install 'borex\[video\]'"):
             call()
     assert len(read_clip(tmp_path).frames) == 2  # a folder needs Pillow alone
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv", "webm"])
+def test_wherever_a_file_breaks_off_it_is_read_or_named(tmp_path: Path, kind: str) -> None:
+    """At some lengths FFmpeg comes to the end of the file while it opens it, at others it knows no decoder."""
+    options = {"movflags": "frag_keyframe+empty_moov"} if kind == "mov" else {}
+    whole = encoded(tmp_path / f"whole.{kind}", noise(), CODECS[kind], **options).read_bytes()
+    path = tmp_path / f"a.{kind}"
+    refused = 0
+    for n in np.linspace(0, len(whole), 80).astype(int)[1:]:
+        path.write_bytes(whole[:n])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert len(read_clip(path).frames) > 0
+        except FileError:
+            refused += 1
+    assert refused > 0

@@ -240,7 +240,7 @@ def score_command(
     if wanted is None:
         wanted = explained_by(heat_map)
     box, given = opened(model, media, part)
-    object_mask = None if mask is None else read_mask(mask, part, box.extent)
+    object_mask = None if mask is None else read_mask(mask, part, box.extent, given)
     shown, excerpt = read_media(given)
     check_same_frames(heat_map, excerpt)
     found, scores = score_media(box, shown, saliency, wanted, object_mask, baseline_value(baseline), steps, batch_size)

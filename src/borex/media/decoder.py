@@ -48,8 +48,8 @@ class Decoder:
             first = next(self._decoded(), None)
             if first is None:
                 raise FileError(
-                    f"{path} has a video stream ({self._stream.codec_context.name}), but no frame in it can be "
-                    "decoded; expected at least one. Get it or write it once more"
+                    f"{path} has a video stream ({self._codec()}), but no frame in it can be decoded; expected at "
+                    "least one. Get it or write it once more"
                 )
             self._origin = first.seconds
             self.first = first._replace(seconds=0.0)
@@ -71,7 +71,7 @@ class Decoder:
             self._container = av.open(f"file:{self.path}", options=options, metadata_errors="replace")
         except PermissionError as error:
             raise FileError(f"cannot read {self.path}: {error.strerror}. Check its permissions") from error
-        except (OSError, ValueError, RuntimeError) as error:
+        except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise FileError(
                 f"{self.path} is no video that FFmpeg can read, or it is incomplete ({reason}); expected an MP4, WebM, "
@@ -86,6 +86,10 @@ class Decoder:
                 f"{self.path} holds no video stream, but {' and '.join(kinds) or 'no stream at all'}; expected a video"
             )
         self._stream = streams[0]
+
+    def _codec(self) -> str:
+        context = self._stream.codec_context  # None where FFmpeg has no decoder for it
+        return "of an unknown kind" if context is None else context.name
 
     def close(self) -> None:
         self._container.close()

@@ -39,13 +39,11 @@ class Chart:
         draw = ImageDraw.Draw(self._sheet)
         self._draw_axes(draw, seconds, (low, high))
         x = [self.x(i) for i in range(self._n)]
-        # The ends of the band are those of the first and the last frame, not their middles.
-        x_band = [0, *x[1:-1], width * FINE] if self._n > 1 else [0, width * FINE]
-        upper, lower = ([self._y(value) for value in values] for values in (mean + std, mean - std))
-        if self._n == 1:
-            upper, lower, middle = upper * 2, lower * 2, [self._y(float(mean[0]))] * 2
-        else:
-            middle = [self._y(value) for value in mean]
+        # The first and the last frame reach to the ends of the sheet.
+        x_band = [0, *x, width * FINE]
+        upper, middle, lower = (
+            [self._y(float(values[i])) for i in (0, *range(self._n), -1)] for values in (mean + std, mean, mean - std)
+        )
         band, curve = (tuple(scale(False)[at].tolist()) for at in (205, 110))
         pale = tuple(round(255 - 0.45 * (255 - c)) for c in band)
         draw.polygon([*zip(x_band, upper, strict=True), *zip(x_band[::-1], lower[::-1], strict=True)], fill=pale)

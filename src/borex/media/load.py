@@ -13,12 +13,35 @@ from PIL import Image
 
 from borex.errors import FileError, InputError
 from borex.explanation import Excerpt
-from borex.media.decoder import Decoder
+from borex.media.decoder import ROUNDING, Decoder
 from borex.media.folder import Folder
 from borex.media.read import checked_path, read_image
 from borex.media.video import Clip, read_clip, read_first
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".3gp")
+VIDEOS = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".ogv",
+    ".wmv",
+    ".flv",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".vob",
+    ".3gp",
+    ".3g2",
+    ".mxf",
+    ".y4m",
+    ".h264",
+    ".hevc",
+    ".ivf",
+)
 # Of a longer file so many frames are read, evenly spread; and of larger frames so many pixels of all in all: a heat
 # map with its standard deviation takes eight bytes for each.
 MAX_FRAMES, MAX_PIXELS = 64, 2**24
@@ -96,19 +119,28 @@ def read_given(
 
 def _bounds(path: str | os.PathLike[str], said: dict[str, Any], extent: tuple[int, ...] | None) -> dict[str, Any]:
     """How many frames to read and at which size, where nothing was said of it and all would be too many."""
+    most = MAX_FRAMES if extent is None else max(MAX_FRAMES, extent[0])
     if Path(path).is_dir():
         folder = Folder(Path(path))
-        rate, length = folder.rate, folder.stated_end
-        size = folder.size(next(folder.frames()).frame)
+        size, there = folder.size(next(folder.frames()).frame), _counted(folder, said, most)
     else:
         with Decoder(checked_path(path)) as file:
-            rate, length, size = file.rate, file.stated_end or math.inf, file.size(file.first.frame)
-    seconds = min(said.get("end", math.inf), length) - said.get("start", 0.0)
-    there = max(1.0, seconds * rate if rate else math.inf) / max(1, said.get("stride", 1))
-    most = MAX_FRAMES if extent is None else max(MAX_FRAMES, extent[0])
-    read = min(there, max(1, said.get("frames", most)))  # read_clip refuses what is no count
+            size, there = file.size(file.first.frame), _counted(file, said, most)
+    read = max(1, min(there, said.get("frames", most)))  # read_clip refuses what is no count, and a range of none
     share = min(1.0, (MAX_PIXELS / (read * size[0] * size[1])) ** 0.5)
     bounds: dict[str, Any] = {"size": tuple(max(1, round(side * share)) for side in size)}
-    if there > most + 0.5 and "frames" not in said:
+    if there > most and "frames" not in said:
         bounds["frames"] = most
     return bounds
+
+
+def _counted(file: Decoder | Folder, said: dict[str, Any], most: int) -> int:
+    """How many frames there are in the part that was said, or `most + 1` for more. They are counted: a file need not
+    state its length, and where the rate varies what it states is no count."""
+    start, end, stride = said.get("start", 0.0), said.get("end", math.inf), max(1, said.get("stride", 1))
+    n = 0
+    for shown in file.frames(start):
+        if shown.seconds >= end - ROUNDING or n > most * stride:
+            break
+        n += shown.seconds >= start - ROUNDING
+    return -(-n // stride)

@@ -23,7 +23,7 @@ LEAST_SIDE = 160  # pixels along the longer side of a picture in a panel
 def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     """What `Explanation.panel` returns."""
     if found.profile_std is not None:
-        return film.strip(media, **_moving(found))
+        return film.strip(media, **_moving(found, media))
     shown = grown(picture(media, max_side), LEAST_SIDE)
     maps = {
         "initial map": found.initial,
@@ -51,7 +51,7 @@ def plot(found: Explanation, media: np.ndarray) -> Any:
     maps = (initial, found.smooth(found.saliency), found.smooth(found.std))
     if found.profile_std is None:
         return figure(media, *maps, found.title(), *history, returned=_returned(found))
-    seconds = None if found.excerpt is None else found.excerpt.seconds
+    seconds = _seconds(found, media)
     profile = found.time_profile()
     return clip_figure(media, *maps, found.title(), profile, seconds, *history, returned=_returned(found))
 
@@ -64,13 +64,21 @@ def frames(found: Explanation) -> tuple[np.ndarray, float]:
             f"a film shows a clip; this explanation is of extent {found.saliency.shape} and holds "
             + ("no media: give it, explanation.at(media, None)" if media is None else "an image: save it as .png")
         )
-    return film.film(media, **_moving(found)), film.playing_rate(None if found.excerpt is None else found.excerpt.fps)
+    return film.film(media, **_moving(found, media)), film.playing_rate(
+        None if found.excerpt is None else found.excerpt.fps
+    )
 
 
-def _moving(found: Explanation) -> dict[str, Any]:
+def _seconds(found: Explanation, media: np.ndarray) -> tuple[float, ...] | None:
+    """When each frame of the media appears in its file; None where that is not known, as of media of other frames."""
+    known = None if found.excerpt is None else found.excerpt.seconds
+    return known if known is not None and len(known) == len(media) else None
+
+
+def _moving(found: Explanation, media: np.ndarray) -> dict[str, Any]:
     return {
         "saliency": found.smooth(found.saliency), "profile": found.time_profile(), "title": found.title(),
-        "seconds": None if found.excerpt is None else found.excerpt.seconds,
+        "seconds": _seconds(found, media),
     }  # fmt: skip
 
 
