@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,8 +28,7 @@ def test_every_kind_has_the_medias_shape_and_dtype(dtype: str, baseline: object)
 def test_each_kind_by_hand() -> None:
     assert not baseline_of("black", MEDIA).any()
     assert (baseline_of(7.6, MEDIA) == 8).all()
-    assert (baseline_of(-3, MEDIA) == 0).all()
-    assert (baseline_of(1000, MEDIA) == 255).all()
+    assert (baseline_of(255.4, MEDIA) == 255).all()
     assert (baseline_of("mean", MEDIA) == np.rint(MEDIA.mean(axis=(0, 1)))).all()
     assert (baseline_of("mean", MEDIA, np.array([1.0, 2.0, 3.0])) == [1, 2, 3]).all()
     assert (baseline_of(lambda m: m[::-1], MEDIA) == MEDIA[::-1]).all()
@@ -96,3 +97,27 @@ def test_what_is_no_baseline_is_refused() -> None:
             baseline_of(bad, MEDIA)
     with pytest.raises(InputError, match="expected a number or an array"):
         baseline_of({"a": 1}, MEDIA)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("media", "baseline", "says"),
+    [
+        (MEDIA, 0.5, "0.5, but the media is uint8 in 0 to 255"),
+        (MEDIA, MEDIA / 255, "the baseline is 0 to 0.* but the media is uint8"),
+        (MEDIA, lambda media: media / 255, "the baseline function returned 0 to 0.* but the media is uint8"),
+        (MEDIA, 300, "the baseline is 300, but the media is uint8 in 0 to 255"),
+        (MEDIA, -3, "the baseline is -3, but"),
+        (MEDIA / np.float32(255), 128, "the baseline is 128, but the media is float32 in 0 to 1"),
+    ],
+)
+def test_a_baseline_in_another_range_than_the_media_is_refused(media: np.ndarray, baseline: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        baseline_of(baseline, media)
+    with pytest.raises(InputError, match=says):
+        baselines_of(("blur", baseline), media)
+
+
+def test_a_baseline_of_floats_may_be_beyond_the_media() -> None:
+    for media, baseline in ((MEDIA / 255.0, -1.0), (MEDIA / 127.5 - 1, 3.0), (MEDIA * 1.0, 300.0)):
+        assert (baseline_of(baseline, media) == baseline).all()
+    assert not baseline_of(np.zeros((1, 1, 3)), MEDIA).any()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -269,3 +272,14 @@ def test_initial_maps_that_cannot_be_used(initial: object, extent: tuple[int, ..
     with pytest.raises(InputError) as caught:
         checked_initial(initial, extent)
     assert all(text in str(caught.value) for text in texts)
+
+
+def test_an_open_file_and_its_bytes_are_named_and_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(bytes(5000))
+    with path.open("rb") as file:
+        for opened in (file, path.read_bytes(), io.BytesIO(path.read_bytes())):
+            with pytest.raises(InputError, match="is an open file or its bytes") as caught:
+                to_channels_last(opened)
+            assert len(str(caught.value)) < 300
+        assert file.read(1) == bytes(1)

@@ -407,3 +407,99 @@ def test_what_only_the_ends_tell_is_as_unsure_as_the_prior(initial: Any) -> None
 def test_a_target_function_that_fits_one_input_at_a_time_is_an_error() -> None:
     with pytest.raises(borex.TargetError, match=r"returned shape \(1,\) for scores \(2, 2\); expected values of shape"):
         refined(share_seen(box((20, 20))), (20, 20), max_evals=24, target=lambda scores: scores[:1, 1])
+
+
+@pytest.mark.parametrize("fails_at", [2, 9, 30, 41, 97])
+@pytest.mark.parametrize("method", ["field", "paper"])
+def test_a_run_that_stopped_goes_on_as_if_it_had_not(fails_at: int, method: str) -> None:
+    media = np.random.default_rng(0).random((*IMAGE, 3)).astype(np.float32)
+    options: dict[str, Any] = {
+        "target": 1, "max_evals": 100, "method": method, "batch_size": 1, "layout": "HWC",
+        "baseline": ("black", 1.0) if method == "field" else "black",
+    }  # fmt: skip
+    asked = 0
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        p = np.clip(batch[:, box(IMAGE)].mean(axis=(1, 2)), 0.01, 0.99)
+        return np.stack([1 - p, p], axis=1)
+
+    def failing(batch: np.ndarray) -> Any:
+        nonlocal asked
+        asked += len(batch)
+        if asked == fails_at:
+            raise KeyboardInterrupt
+        return model(batch)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        borex.refine(failing, media, hint(IMAGE), **options)
+    stopped = caught.value.refiner  # type: ignore[attr-defined]
+    assert stopped.evals == fails_at - 1
+    found = borex.refine(model, media, hint(IMAGE), resume=stopped, **options)
+    whole = borex.refine(model, media, hint(IMAGE), **options)
+    assert found.evals == whole.evals == 100
+    assert np.array_equal(found.record.fills, whole.record.fills)
+    for name in ("saliency", "std"):
+        values = getattr(whole, name)
+        assert np.allclose(getattr(found, name), values, rtol=0, atol=1e-5 * np.abs(values).max())
+    for changes in ({"seed": 1}, {"max_evals": 120}):
+        with pytest.raises(InputError, match="resume is a Refiner of another run"):
+            borex.refine(model, media, hint(IMAGE), resume=stopped, **{**options, **changes})
+    with pytest.raises(InputError, match="resume is a Refiner of other media"):
+        borex.refine(model, media + 1, hint(IMAGE), resume=stopped, **options)
+
+
+def test_whatever_stops_a_run_carries_what_was_answered() -> None:
+    class Stop(BaseException):
+        """As a signal's handler or an event loop raises."""
+
+    model = share_seen(box(IMAGE))
+
+    def stopping(batch: np.ndarray) -> Any:
+        if model.calls > 30:
+            raise Stop
+        return model(batch)
+
+    with pytest.raises(Stop) as caught:
+        refined(stopping, IMAGE, max_evals=100)
+    assert caught.value.refiner.evals > 20  # type: ignore[attr-defined]
+
+
+def test_scores_that_are_probabilities_at_first_and_then_are_not_lose_no_answer() -> None:
+    """One raw score of a weak model: its first answers lie in [0, 1]."""
+    inside = box((20, 20))
+
+    def raw(batch: np.ndarray) -> np.ndarray:
+        seen = (batch[..., 0] != 0).astype(float)
+        return (seen[:, inside].mean(axis=1) - 0.7 * seen.mean(axis=(1, 2)) + 0.2)[:, None]
+
+    with pytest.raises(InputError, match="its first answers said") as caught:
+        refined(raw, (20, 20), max_evals=100)
+    first_bad = next(i for i, one in enumerate(_all_raw(raw)) if not 0 <= one <= 1)
+    assert caught.value.refiner is not None
+    assert caught.value.refiner.evals == first_bad > 2
+
+
+def _all_raw(raw: Any) -> list[float]:
+    found = refined(raw, (20, 20), max_evals=100, output="logits")
+    return list(found.record.scores[:, 0])
+
+
+def test_that_nothing_stands_out_is_said() -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(batch: np.ndarray) -> np.ndarray:
+        p = rng.uniform(0.4, 0.6, len(batch))
+        return np.stack([1 - p, p], axis=1)
+
+    assert "nothing stands out" in refined(noise, IMAGE, max_evals=100).summary()
+    assert "nothing stands out" not in refined(share_seen(box(IMAGE)), IMAGE, max_evals=100).summary()
+
+
+def test_answers_that_differ_as_single_precision_rounds_are_the_same() -> None:
+    def rounding(batch: np.ndarray) -> np.ndarray:
+        p = 0.102024863 + 6.6e-8 * batch.astype(np.float64).mean(axis=(1, 2, 3)) / batch.max()
+        return np.stack([1 - p, p], axis=1)
+
+    found = refined(rounding, IMAGE, max_evals=100)
+    assert not found.saliency.any()
+    assert "does not depend on what is hidden" in found.stop_reason

@@ -83,7 +83,8 @@ def test_a_pair_is_one_against_the_other() -> None:
     assert target == Target(3, "tiger, Panthera tigris against Persian cat", against=2)
     np.testing.assert_allclose(target.value(P), [0.2 - 0.05])
     np.testing.assert_allclose(target.link(LOGITS), np.log(0.2 / 0.8) - np.log(0.05 / 0.95))
-    assert find_target([3, 1], P) == find_target((3, 1), P)
+    with pytest.raises(TargetError, match=r"target is \[3, 1\]; expected one class for one input, or a pair"):
+        find_target([3, 1], P)  # two inputs' targets, as Captum takes them
 
 
 def test_a_function_sees_raw_scores() -> None:

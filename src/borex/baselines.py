@@ -27,7 +27,8 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
     mean colour where that is not known), "black" (zeros), "frozen" (of a clip `(T, H, W, channels)`, its mean over time
     in every frame: motion is hidden, place is not), a number, an array that broadcasts to the media's shape, or a
     function from the media to such an array.
-    Raises InputError for anything else, for "frozen" where there is no axis of time, and for NaN or Inf in the result.
+    Raises InputError for anything else, for "frozen" where there is no axis of time, for NaN or Inf in the result, and
+    for a range that is not the media's: beyond its integers, shares of 1 among them, above 2 beside floats up to 1.
     """
     if callable(baseline):
         try:
@@ -59,10 +60,30 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
         ) from error
     if not (np.isfinite(value.min()) and np.isfinite(value.max())):
         raise InputError(f"{said} an array with NaN or Inf; expected finite values in the media's range")
+    if not isinstance(baseline, str):
+        _check_range(value, media, said)
     if media.dtype.kind in "iu":
         limits = np.iinfo(media.dtype)
         value = np.rint(value).clip(limits.min, limits.max)
     return np.broadcast_to(value, media.shape).astype(media.dtype)
+
+
+def _check_range(value: np.ndarray, media: np.ndarray, said: str) -> None:
+    """Raises InputError for a baseline in another range than the media, as far as that shows."""
+    least, most = float(value.min()), float(value.max())
+    ends: tuple[float, float] | None = None
+    if media.dtype.kind in "iu":
+        limits = np.iinfo(media.dtype)
+        is_share = least >= 0 and most <= 1 and bool((value != np.rint(value)).any())
+        if is_share or least < limits.min - 0.5 or most > limits.max + 0.5:
+            ends = limits.min, limits.max
+    elif media.min() >= 0 and 0 < media.max() <= 1 and max(-least, most) > 2:
+        ends = 0, 1
+    if ends is not None:
+        values = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+        raise InputError(
+            f"{said} {values}, but the media is {media.dtype} in {ends[0]} to {ends[1]}; expected the media's own range"
+        )
 
 
 def baselines_of(

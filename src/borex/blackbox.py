@@ -151,8 +151,9 @@ def probabilities(scores: np.ndarray, output: Output = "auto") -> np.ndarray:
         return np.asarray(scores / scores.sum(axis=1, keepdims=True))
     if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
         raise InputError(
-            f'the model\'s scores lie between {scores.min():.3g} and {scores.max():.3g}; output="probabilities" '
-            'expects [0, 1]. If they are logits, say output="logits"'
+            f"the model's scores lie between {scores.min():.3g} and {scores.max():.3g}; expected [0, 1] of what "
+            'output="probabilities" or, with output="auto", its first answers said. If they are logits, say '
+            'output="logits"'
         )
     scores = np.clip(scores, 0.0, 1.0)
     return np.concatenate([1 - scores, scores], axis=1) if single else scores

@@ -178,8 +178,8 @@ class Explanation:
         return f"{name}: {self.score:.3g} ({self.evals} evaluations)"
 
     def summary(self) -> str:
-        """A few lines of text: target, score, evaluations, why it stopped, trust, check, and of a clip which frames of
-        it the model was shown."""
+        """A few lines of text: target, score, evaluations, why it stopped, trust, check, whether nothing stands out,
+        and of a clip which frames of it the model was shown."""
         lines = [f"{self.target.label}: score {self.score:.3f}", f"{self.evals} evaluations; {self.stop_reason}"]
         if self.trust is not None:
             lines.append(f"trust in the initial map: {self.trust[0]:.3g} ± {self.trust[1]:.2g}")
@@ -188,7 +188,14 @@ class Explanation:
                 f"check on this input (kept - hidden): initial {self.check.initial:.3f}, refined "
                 f"{self.check.refined:.3f}; the {self.check.chosen} map is returned"
             )
+        if self._nothing_stands_out:
+            lines.append("nothing stands out: no cell is two standard deviations from 0")
         return "\n".join([*lines, *self._shown_lines()])
+
+    @property
+    def _nothing_stands_out(self) -> bool:
+        is_refined = self.record.settings.method == "field" and not self._kept_initial
+        return is_refined and np.ptp(self.saliency) > 0 and bool((np.abs(self.saliency) < 2 * self.std).all())
 
     def shown_frames(self) -> np.ndarray:
         """Which frames of the clip the model was shown, integers in the order it saw them; some come several times
@@ -216,7 +223,9 @@ class Explanation:
                 "plot(media)"
             )
         if media is not self.media:
-            media, _ = to_channels_last(media)
+            n = self.saliency.ndim
+            is_known = np.ndim(media) == n + 1 and np.shape(media)[:n] == self.saliency.shape
+            media, _ = to_channels_last(media, "THWC"[3 - n :] if is_known and n <= 3 else "auto")
             if media.ndim - 1 != self.saliency.ndim:
                 raise InputError(
                     f"the media has extent {media.shape[:-1]}, but what was explained {self.saliency.shape}; expected "

@@ -176,10 +176,12 @@ def _channels_last(name: str) -> str:
 
 def numbers(given: Any, what: str) -> tuple[np.ndarray, bool]:
     """An array of real numbers from an array, a tensor or a PIL image, and whether it was a PIL image."""
-    if given is None or isinstance(given, (str, bytes)) or hasattr(given, "__fspath__"):
+    is_file = isinstance(given, (bytes, bytearray)) or (hasattr(given, "read") and not hasattr(given, "shape"))
+    if given is None or is_file or isinstance(given, str) or hasattr(given, "__fspath__"):
         raise InputError(
-            f"{what} is {given!r}; expected an array or a tensor. A file is read with borex.media.read: "
-            "read_image(path) for a picture, read_map(path) for a heat map"
+            f"{what} is {f'an open file or its bytes ({type(given).__name__})' if is_file else repr(given)}; expected "
+            "an array or a tensor. A file is read with borex.media.read: read_image(path) for a picture, "
+            "read_map(path) for a heat map"
         )
     is_picture = hasattr(given, "getbands") and hasattr(given, "convert")  # a PIL image, without importing PIL
     if is_picture and given.mode not in ("L", "RGB", "RGBA", "I", "F", "I;16", "I;16B", "I;16L"):

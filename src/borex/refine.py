@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from borex.baselines import Baseline, baselines_of, change_of
 from borex.batches import Batches, BatchSize
 from borex.blackbox import Asker, Model, Output
-from borex.errors import BorexError, InputError, TargetError
+from borex.errors import BorexError, InputError
 from borex.explanation import Excerpt, Explanation
 from borex.layout import numbers, picked, to_channels_last, to_extent
 from borex.refiner import Refiner
@@ -37,6 +37,7 @@ def refine(
     grid: tuple[int, ...] | None = None,
     seed: int = 0,
     progress: bool = False,
+    resume: Refiner | None = None,
 ) -> Explanation:
     """What in `media` made the model answer as it did: a refined heat map, and how sure it is.
 
@@ -61,8 +62,9 @@ def refine(
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14; of
     media that is not square nearly as many nearly square ones. `seed`: same seed, same result.
 
-    Raises InputError and its kin before the model is asked where that is possible; an error midway, and
-    Ctrl-C, carries the Refiner with everything observed so far as its `refiner`.
+    Raises InputError and its kin before the model is asked where that is possible. An error midway, and Ctrl-C, carries
+    the Refiner with everything observed so far as its `refiner`; given as `resume`, with all else as it was, the run
+    goes on where it stopped.
     """
     from borex.models import as_model
 
@@ -71,14 +73,17 @@ def refine(
         box, media, initial, target=target, method=method, max_evals=max_evals, batch_size=batch_size,
         baseline=baseline, layout=layout, output=output, grid=grid, seed=seed,
     )  # fmt: skip
+    if resume is not None:
+        job.resume(resume)
     with _bar(progress, max_evals) as bar:
+        bar.update(job.refiner.evals)
         try:
             job.begin(bar)
             while len(masks := job.refiner.ask()):
                 fills = job.refiner.fills
                 told(job.refiner, masks, _answers(job.refiner, job.asker, masks, bar, fills), fills)
-        except (BorexError, KeyboardInterrupt) as error:  # who interrupts a slow model keeps what it answered
-            error.refiner = job.refiner  # type: ignore[union-attr]
+        except BaseException as error:  # who interrupts a slow model keeps what it answered
+            error.refiner = job.refiner  # type: ignore[attr-defined]
             raise
     return job.result()
 
@@ -104,6 +109,17 @@ class Job:
         """Makes the initial map where it is made by asking."""
         if self.make_initial is not None:
             self.refiner = _from_answers(self.make_initial, self.refiner, self.asker, self.options, bar)
+
+    def resume(self, refiner: Refiner) -> None:
+        """Takes the Refiner of an earlier run of the same; raises InputError for that of another."""
+        one, other = (replace(each.settings, output="auto") for each in (refiner, self.refiner))
+        same_media = np.array_equal(np.asarray(refiner._appearance), np.asarray(self.refiner._appearance))
+        if one != other or not same_media:
+            what = "other media" if one == other else f"another run, {one}, than this, {other}"
+            raise InputError(f"resume is a Refiner of {what}; expected all else as it was when the run stopped")
+        self.refiner = refiner
+        if refiner.evals:
+            self.make_initial = None
 
     def result(self) -> Explanation:
         """The explanation so far, at the media's own size."""
@@ -190,10 +206,10 @@ def _answers(refiner: Refiner, asker: Asker, masks: Any, bar: Any, fills: np.nda
 
 
 def told(refiner: Refiner, masks: Any, scores: np.ndarray, fills: np.ndarray | None) -> None:
-    """Tells the refiner; where the target cannot be had of an answer, those before it, and raises that error."""
+    """Tells the refiner; where an answer cannot be used, those before it, and raises that error."""
     try:
         refiner.tell(masks, scores, fills)
-    except TargetError:
+    except InputError:
         n = _n_usable(refiner, scores)
         if 0 < n < len(scores):
             refiner.tell(masks[:n], scores[:n], None if fills is None else fills[:n])
@@ -207,7 +223,7 @@ def _n_usable(refiner: Refiner, scores: np.ndarray) -> int:
     for row in range(len(scores)):
         try:
             refiner.target.value(scores[row : row + 1], refiner.output)
-        except TargetError:
+        except InputError:
             return row
     return len(scores)
 

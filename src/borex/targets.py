@@ -115,12 +115,12 @@ def check_target(target: TargetLike | Target, labels: Sequence[str] | None = Non
             if index is not None:
                 _index(index, classes, None)
         return
-    if isinstance(target, (tuple, list)):
-        if len(target) != 2:
-            raise TargetError(
-                f"target is {target!r}; expected one class for one input, or a pair (a, b) for a against b. Explain "
-                "the inputs of a batch one by one"
-            )
+    if isinstance(target, list) or (isinstance(target, tuple) and len(target) != 2):
+        raise TargetError(
+            f"target is {target!r}; expected one class for one input, or a pair (a, b), a tuple, for a against b. "
+            "Explain the inputs of a batch one by one"
+        )
+    if isinstance(target, tuple):
         a, b = (_index(t, classes, labels) for t in target)
         if a == b:
             raise TargetError(f"target {target!r} sets a class against itself; expected two different classes")
@@ -156,7 +156,7 @@ def find_target(
     check_target(target, labels, p.shape[1])
     # Of one output class 0 is all else, and nobody who says 0 for the first of one should take it for the class.
     names = _both_labels(["class 1"]) if labels is None and np.shape(scores)[1] == 1 else labels
-    if isinstance(target, (tuple, list)):
+    if isinstance(target, tuple):
         a, b = (_index(t, p.shape[1], labels) for t in target)
         return Target(a, f"{_name(a, names)} against {_name(b, names)}", against=b)
     index = int(np.argmax(p[0])) if target is None else _index(target, p.shape[1], labels)

@@ -165,3 +165,19 @@ def test_a_result_that_cannot_be_written_stops_no_other(folder: Path, capsys: py
     rows = {row["input"]: row for row in table(folder / "out" / "summary.csv")}
     assert "too long" in rows[f"{long}.png"]["error"]
     assert rows["b.png"]["evals"] == "20"
+
+
+def test_a_picture_as_high_as_there_are_channels_stops_no_other(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = folder / "photos"
+    photos.mkdir()
+    for name in "ac":
+        shutil.copy("photo.png", photos / f"{name}.png")
+    Image.open("photo.png").resize((600, 3)).save(photos / "b.png")
+    assert main(["refine-each", "photos", "--out", "out", *FEW]) == 0
+    assert capsys.readouterr().err == ""
+    assert {path.name for path in Path("out").glob("*.png")} == {
+        f"{name}_{kind}.png" for name in "abc" for kind in ("overlay", "panel")
+    }
+    assert main(["refine", "photos/b.png", *FEW]) == 0

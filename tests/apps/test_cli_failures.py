@@ -136,6 +136,31 @@ def test_control_c_is_exit_code_130(
     assert failure(capsys, 130, "refine", "photo.png") == "borex: interrupted\n"
 
 
+def test_control_c_keeps_what_was_answered(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = borex.models.as_model(None)
+    asked = 0
+
+    def interrupted(batch: np.ndarray) -> Any:
+        nonlocal asked
+        asked += len(batch)
+        if asked > 30:
+            raise KeyboardInterrupt
+        return model(batch)
+
+    slow = borex.blackbox.Model(interrupted, extent=model.extent, labels=model.labels, output=model.output)
+    monkeypatch.setattr("borex.apps.inputs.embedded", lambda axes: slow)
+    assert main(["refine", "photo.png", "--max-evals", "60", "--batch-size", "8"]) == 130
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "borex: what was answered is in borex-out/photo_unfinished.npz, the explanation so far"
+    assert said[1:] == ["borex: interrupted"]
+    found = borex.Explanation.load("borex-out/photo_unfinished.npz")
+    assert 20 <= found.evals <= 30
+    assert found.stop_reason == "not finished"
+    assert found.target.label.startswith("espresso")
+
+
 @pytest.mark.parametrize(("package", "extra"), [("typer", "cli"), ("onnxruntime", "onnx")])
 def test_a_missing_package_is_named_with_its_extra(folder: Path, package: str, extra: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from borex.apps.cli import main; sys.exit(main())"

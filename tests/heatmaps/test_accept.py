@@ -181,3 +181,16 @@ def test_channels_and_classes_behind_are_told_from_a_batch() -> None:
         InputError, match=r"with channels and 4 classes behind; expected that of one class: initial\[\.\.\., 7\]"
     ):
         accepted(np.ones((1, 12, 9, 3, 4)), (12, 9), channels=3)
+
+
+def test_the_maps_of_a_batch_are_no_stack_of_classes() -> None:
+    with pytest.raises(InputError, match=r"2 maps, but the model has 5 classes; .* this one's: initial\[0\]"):
+        accepted(signed(2, 14, 21), IMAGE, target=1, labels=list("abcde"))
+
+
+def test_a_picture_in_colour_is_no_heat_map() -> None:
+    drawn = np.random.default_rng(0).integers(0, 255, (14, 21, 4), dtype=np.uint8)
+    for picture in (drawn, drawn[..., :3], Image.fromarray(drawn)):
+        with pytest.raises(InputError, match="is a picture in colour"):
+            accepted(picture, IMAGE)
+    assert accepted(drawn[..., :3].astype(np.float32), IMAGE).shape == (14, 21)

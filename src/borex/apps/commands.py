@@ -20,7 +20,17 @@ from borex.apps.inputs import (
     said_on_stderr,
     wanted_target,
 )
-from borex.apps.outputs import check_apart, check_film, check_writable, facts, name_of, print_json, target_facts, write
+from borex.apps.outputs import (
+    check_apart,
+    check_film,
+    check_writable,
+    facts,
+    keep_answered,
+    name_of,
+    print_json,
+    target_facts,
+    write,
+)
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
@@ -137,18 +147,24 @@ def refine_command(
     check_writable(out)
     check_apart(media, initial, out)
     check_film(given)
-    explanation = refine(
-        box,
-        given,
-        begin,
-        target=wanted_target(target, against),
-        method=method.value,
-        max_evals=max_evals,
-        batch_size=batch_size,
-        baseline=baseline_value(baseline),
-        seed=seed,
-        progress=sys.stderr.isatty(),
-    )
+    try:
+        explanation = refine(
+            box,
+            given,
+            begin,
+            target=wanted_target(target, against),
+            method=method.value,
+            max_evals=max_evals,
+            batch_size=batch_size,
+            baseline=baseline_value(baseline),
+            layout="auto" if hasattr(given, "seconds") else "HWC",
+            seed=seed,
+            progress=sys.stderr.isatty(),
+        )
+    except BaseException as error:
+        if (kept := keep_answered(error, out, name_of(media))) is not None:
+            print(f"borex: what was answered is in {kept}, the explanation so far", file=sys.stderr)
+        raise
     files = write(explanation, out, name_of(media))
     if as_json:
         print_json({"media": str(media), **facts(explanation), "files": files})

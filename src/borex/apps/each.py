@@ -9,7 +9,7 @@ from typing import Any
 
 from borex import refine_many
 from borex.apps.outputs import check_writable, write
-from borex.errors import FileError, ModelError
+from borex.errors import BorexError, FileError, ModelError
 from borex.explanation import Explanation
 from borex.media.folder import PICTURES
 from borex.media.load import VIDEOS
@@ -52,7 +52,7 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
             if one.explanation is not None:
                 try:
                     write(one.explanation, out, path.stem)
-                except FileError as failed:
+                except BorexError as failed:
                     error = failed
             if error is not None:
                 code = max(code, 1 if isinstance(error, ModelError) else 2)

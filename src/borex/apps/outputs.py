@@ -11,7 +11,7 @@ from typing import Any
 
 from borex.errors import FileError, MissingExtraError
 from borex.explanation import Explanation
-from borex.media.write import picture, save_png
+from borex.media.write import overlay, picture, save_png
 
 MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
 
@@ -68,13 +68,22 @@ def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
             explanation.save(files["strip"])
         else:
             assert explanation.media is not None
-            save_png(files["overlay"], explanation.overlay(picture(explanation.media, MAX_SIDE)))
+            small = picture(explanation.media, MAX_SIDE)
+            save_png(files["overlay"], overlay(small, explanation.smooth(explanation.saliency)))
             save_png(files["panel"], explanation.panel())
     except Exception:  # pictures can be made anew, answers cannot
         explanation.save(files["explanation"])
         raise
     explanation.save(files["explanation"])  # last: what is there is there whole
     return {name: str(path) for name, path in files.items()}
+
+
+def keep_answered(error: BaseException, folder: Path, stem: str) -> Path | None:
+    """Writes what was answered before a run failed or was interrupted; the path, None where there was nothing."""
+    refiner = getattr(error, "refiner", None)
+    if refiner is None or not refiner.evals:
+        return None
+    return refiner.result().save(folder / f"{stem}_unfinished.npz")
 
 
 def facts(explanation: Explanation) -> dict[str, Any]:

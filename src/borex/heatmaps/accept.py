@@ -35,6 +35,11 @@ def accepted(
     the one class it has, or lime's first. Raises InputError where the map or the class cannot be told.
     """
     values = _array(_inside(initial, target, labels))
+    if values.dtype == np.uint8 and values.ndim == len(extent) + 1 and values.shape[-1] in (3, 4):
+        raise InputError(
+            f"the initial map is a picture in colour, {values.shape}; expected a heat map, {len(extent)} axes of "
+            "values. They cannot be told from colours: give the map that was drawn"
+        )
     while values.ndim > len(extent) and values.shape[0] == 1:
         values = values[0]
     if values.ndim == len(extent) + 1:
@@ -142,6 +147,12 @@ def _without_channels(
             "out: initial.sum(axis=...) for channels, initial[target] for classes"
         )
     if len(extent) == 2 and target is not None:
+        if labels is not None and len(values) != max(2, len(labels)):
+            raise InputError(
+                f"the initial map has shape {values.shape}, {len(values)} maps, but the model has "
+                f"{max(2, len(labels))} classes; expected one map, or one for each class. Of the maps of several "
+                "inputs, take this one's: initial[0]"
+            )
         known = dict.fromkeys(range(len(values)), values.__getitem__)
         return _of_target(known, target, labels, f"a stack of {len(values)} maps", None)
     few = ", ".join(map(str, sorted(sizes)))
