@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from borex.blackbox import Model, checked_scores, run
+from borex.blackbox import Device, Model, checked_scores, run
 from borex.errors import InputError, ModelError
 from borex.settings import is_whole
 
@@ -75,6 +75,8 @@ class Batches:
                 raise OutOfMemory(what) from error
             hint = ' If memory is short, batch_size="auto" takes smaller batches' if short and not self.is_found else ""
             shape = "".join(f" (shape {part.shape}, {part.dtype})" for part in parts[:1] if hasattr(part, "shape"))
+            if not short and self.model.extent is None and isinstance(self.model.scores, Device):
+                hint = " If it takes one size alone, say which: wrap(..., extent=(224, 224)) brings media to it"
             raise ModelError(
                 f"the model failed on the batch of {n} that starts at mask {first}{shape}: {what}.{hint}"
             ) from error

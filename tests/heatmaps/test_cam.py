@@ -290,3 +290,14 @@ def test_a_single_output_between_0_and_1_is_explained_as_refine_does() -> None:
     assert borex.refine(net, image, max_evals=20, layout="HWC").target.index == 0
     assert np.array_equal(gradcam(net, image, layout="HWC"), gradcam(net, image, 0, layout="HWC"))
     assert not np.array_equal(gradcam(net, image, layout="HWC"), gradcam(net, image, 1, layout="HWC"))
+
+
+def test_a_scripted_module_cannot_be_looked_into() -> None:
+    import torch
+
+    with pytest.warns(FutureWarning):
+        module = torch.jit.script(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(inplace=True),
+                                                      torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()))  # fmt: skip
+    with pytest.raises(InputError, match=r"torch lets nobody change it .* take rise, lime or shap"):
+        borex.refine(module, photo(), "gradcam", max_evals=20)
+    assert borex.refine(module, photo(), max_evals=20, output="logits").evals == 20

@@ -178,3 +178,19 @@ def test_a_classifier_of_images_of_transformers_runs_as_it_is() -> None:
     assert (found.target.index, found.saliency.shape) == (1, (50, 70))
     crop = transformers.ViTImageProcessor(size={"height": 48, "width": 48})
     assert wrap(model, preprocess=crop).extent == (48, 48)  # what it is told wins
+
+
+def test_classifiers_whose_size_or_head_has_another_name() -> None:
+    transformers = pytest.importorskip("transformers")
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**small, "image_size": 32, "patch_size": 16}
+    clip = transformers.CLIPConfig(text_config=small, vision_config=vision, num_labels=3)
+    for module in (
+        transformers.CLIPForImageClassification(clip),
+        transformers.DeiTForImageClassificationWithTeacher(transformers.DeiTConfig(**vision, num_labels=3)),
+    ):
+        facts = facts_of(module)
+        assert facts is not None
+        assert (facts.extent, facts.gives_logits) == ((32, 32), True)
+        picture = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+        assert borex.refine(module, picture, max_evals=20).saliency.shape == (40, 50)

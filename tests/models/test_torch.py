@@ -13,7 +13,7 @@ import pytest
 
 import borex
 from borex.blackbox import checked_scores
-from borex.errors import InputError, LayoutError
+from borex.errors import InputError, LayoutError, ModelError
 from tests.models.graphs import CLASSES, CLIP, EXTENT, MEAN, STD, logits, media, normalised, ramp, weights
 
 torch = pytest.importorskip("torch")
@@ -236,3 +236,11 @@ def test_media_in_another_range_is_refused_whatever_hides() -> None:
     for baseline in (None, "mean", "black", ("blur", "mean")):
         with pytest.raises(InputError, match=r"Multiply media in \[0, 1\] by 255"):
             borex.refine(model, media(1)[0] / 255, baseline=baseline, max_evals=20)
+
+
+def test_a_module_that_takes_one_size_says_how_to_say_it() -> None:
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2))
+    picture = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    with pytest.raises(ModelError, match=r"If it takes one size alone, say which: wrap\(\.\.\., extent="):
+        borex.refine(module, picture, max_evals=20)
+    assert borex.refine(wrap(module, extent=(8, 8)), picture, max_evals=20).saliency.shape == (12, 16)

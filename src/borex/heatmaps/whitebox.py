@@ -148,10 +148,17 @@ def untouched(module: Any) -> Iterator[None]:
     tensors = [*module.parameters(), *module.buffers()]
     held = [(t, t.data, t.requires_grad, t.grad if t.is_leaf else None) for t in tensors]
     try:
-        module.eval()
-        for part in parts:
-            if getattr(part, "inplace", False) is True:  # else what a hook has seen is overwritten
-                part.inplace = False
+        try:
+            module.eval()
+            for part in parts:
+                if getattr(part, "inplace", False) is True:  # else what a hook has seen is overwritten
+                    part.inplace = False
+        except (RuntimeError, NotImplementedError) as error:
+            raise InputError(
+                f"a map of what is inside a {type(module).__name__} cannot be made, for torch lets nobody change it "
+                f"({error}); give the module that it was scripted or exported from, or take rise, lime or shap, which "
+                "need scores alone"
+            ) from error
         with torch.inference_mode(False), torch.enable_grad():
             for tensor in tensors:
                 if tensor.requires_grad and tensor.is_leaf:

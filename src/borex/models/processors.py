@@ -92,8 +92,10 @@ def facts_of(module: Any) -> Facts | None:
     (channels first), says of itself; None for any other module."""
     config = getattr(module, "config", None)
     frames, side = getattr(config, "num_frames", None), getattr(config, "image_size", None)
+    if side is None:  # a model of pictures and words has a part for each
+        side = getattr(getattr(config, "vision_config", None), "image_size", None)
     if getattr(module, "main_input_name", None) == "pixel_values":
-        gives_logits = hasattr(module, "classifier")
+        gives_logits = hasattr(module, "classifier") or "ForImageClassification" in type(module).__name__
         if isinstance(frames, int) and side is not None:
             return Facts("NTCHW", (frames, *(_sides(side) or [])), _named(config), gives_logits)
         if frames is None and gives_logits:
