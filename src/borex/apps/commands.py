@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,26 @@ from borex.apps.inputs import (
     initial_map,
     opened,
     said_on_stderr,
+    stated,
     wanted_target,
+)
+from borex.apps.options import (
+    OUT,
+    Against,
+    BatchSize,
+    End,
+    Frames,
+    Json,
+    Mean,
+    Media,
+    Method,
+    ModelName,
+    Output,
+    Start,
+    Std,
+    Stride,
+    Target,
+    path_of,
 )
 from borex.apps.outputs import (
     check_apart,
@@ -34,57 +52,7 @@ from borex.apps.outputs import (
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
-OUT = Path("borex-out")
-
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-class Method(StrEnum):
-    field = "field"
-    paper = "paper"
-
-
-def _path(text: str) -> Path:
-    """A path that says something: an empty one, such as an unset variable's, would be the current folder."""
-    if not text:
-        raise typer.BadParameter("the path is empty")
-    return Path(text)
-
-
-Media = Annotated[
-    Path,
-    typer.Argument(
-        parser=_path,
-        help="A picture (JPEG, PNG, WebP, TIFF, …), a video (MP4, WebM, MOV, MKV, AVI, GIF) or a folder of frames.",
-        metavar="MEDIA",
-        show_default=False,
-    ),
-]
-ModelName = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        help="An ONNX file; motionnet, the embedded model of motions; frame-mean, the embedded image model averaged "
-        "over frames. [default: EfficientNet-Lite0 for a picture, motionnet for a clip]",
-        metavar="FILE.onnx|NAME",
-    ),
-]
-Start = Annotated[float | None, typer.Option(help="Of a clip: the first second. [default: its beginning]")]
-End = Annotated[float | None, typer.Option(help="Of a clip: up to this second. [default: its end]")]
-Frames = Annotated[
-    int | None, typer.Option(help="Of a clip: read so many frames, evenly spread. [default: all, or 64 of more]")
-]
-Stride = Annotated[int | None, typer.Option(help="Of a clip: read every so-manieth frame.")]
-Target = Annotated[
-    str | None,
-    typer.Option(help="The class to explain: its number or label. [default: the model's top class]", metavar="CLASS"),
-]
-Against = Annotated[
-    str | None,
-    typer.Option(help="A second class: why --target rather than this one?", metavar="CLASS"),
-]
-BatchSize = Annotated[int, typer.Option(help="Inputs in one call of the model; no change to the result.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def _version(wanted: bool) -> None:
@@ -106,6 +74,9 @@ def borex(
 def refine_command(
     media: Media,
     model: ModelName = None,
+    output: Output = "auto",
+    mean: Mean = None,
+    std: Std = None,
     initial: Annotated[
         str | None,
         typer.Option(
@@ -142,7 +113,7 @@ def refine_command(
     map and standard deviation side by side; of a clip: NAME_overlay.mp4, the clip, its heat map and the time profile;
     NAME_strip.png, frames of it. Of both NAME.npz, the explanation (borex.Explanation.load reads it).
     """
-    box, given = opened(model, media, Part(start, end, frames, stride))
+    box, given = opened(model, media, Part(start, end, frames, stride), stated(output, mean, std))
     begin = initial_map(initial)
     check_writable(out)
     check_apart(media, initial, out)
@@ -177,9 +148,12 @@ def refine_command(
 def refine_each_command(
     folder: Annotated[
         Path,
-        typer.Argument(parser=_path, help="A folder of pictures or videos.", metavar="FOLDER", show_default=False),
+        typer.Argument(parser=path_of, help="A folder of pictures or videos.", metavar="FOLDER", show_default=False),
     ],
     model: ModelName = None,
+    output: Output = "auto",
+    mean: Mean = None,
+    std: Std = None,
     target: Target = None,
     against: Against = None,
     max_evals: Annotated[int, typer.Option(help="The budget of each, in model inputs.")] = 200,
@@ -197,8 +171,8 @@ def refine_each_command(
 
     with said_on_stderr():
         code = refine_each(
-            folder, out, model, target=wanted_target(target, against), max_evals=max_evals, batch_size=batch_size,
-            seed=seed, progress=sys.stderr.isatty(),
+            folder, out, model, stated(output, mean, std), target=wanted_target(target, against), max_evals=max_evals,
+            batch_size=batch_size, seed=seed, progress=sys.stderr.isatty(),
         )  # fmt: skip
     raise typer.Exit(code)
 
@@ -209,13 +183,16 @@ def score_command(
     heat_map: Annotated[
         Path,
         typer.Argument(
-            parser=_path,
+            parser=path_of,
             help="A heat map of any size: .npy, .npz, a greyscale .png, or the .npz that borex refine wrote.",
             metavar="MAP",
             show_default=False,
         ),
     ],
     model: ModelName = None,
+    output: Output = "auto",
+    mean: Mean = None,
+    std: Std = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -255,7 +232,7 @@ def score_command(
     wanted = wanted_target(target, against)
     if wanted is None:
         wanted = explained_by(heat_map)
-    box, given = opened(model, media, part)
+    box, given = opened(model, media, part, stated(output, mean, std))
     object_mask = None if mask is None else read_mask(mask, part, box.extent, given)
     shown, excerpt = read_media(given)
     check_same_frames(heat_map, excerpt)

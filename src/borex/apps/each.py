@@ -14,15 +14,17 @@ from borex.explanation import Explanation
 from borex.media.folder import PICTURES
 from borex.media.load import VIDEOS
 from borex.media.read import checksum
+from borex.models import as_model
 
 SUMMARY = "summary.csv"
 COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error", "settings")
 
 
-def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
+def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, Any], **options: Any) -> int:
     """Writes what `borex refine` writes of every input that has no NAME.npz in `out` yet, and a line of summary.csv as
     each is done. Returns 0, 1 where a model failed on one, 2 where one could not be used, which is said on stderr.
 
+    `model`: as `refine_many` takes it; `of_model`: what is said of it, as `as_model` takes it.
     Raises FileError where there is nothing to explain, two inputs would have the same name, `out` is the folder itself,
     or an input is in `out` already, made with other settings.
     """
@@ -33,7 +35,7 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
             f"--out is {out}, the folder of the inputs: what is written could replace them, and would be explained "
             "next time. Choose another folder with --out"
         )
-    settings, before = _settings(model, options), _read_summary(out / SUMMARY)
+    settings, before = _settings(model, of_model, options), _read_summary(out / SUMMARY)
     missing = [path for path in inputs if not (out / f"{path.stem}.npz").exists()]
     if len(missing) < len(inputs):
         unknown = _unknown(out, before, {path.stem for path in inputs} - {path.stem for path in missing}, settings)
@@ -47,7 +49,7 @@ def refine_each(folder: Path, out: Path, model: Any, **options: Any) -> int:
         table = csv.writer(file)
         if is_new:
             table.writerow(COLUMNS)
-        for one in refine_many(model, missing, **options):
+        for one in refine_many(as_model(model, **of_model) if of_model else model, missing, **options):
             path, error = missing[one.index], one.error
             if one.explanation is not None:
                 try:
@@ -115,11 +117,11 @@ def _forget_failures(path: Path, said: list[dict[str, str]], names: set[str]) ->
     part.replace(path)
 
 
-def _settings(model: Any, options: dict[str, Any]) -> str:
+def _settings(model: str | None, of_model: dict[str, Any], options: dict[str, Any]) -> str:
     """What decides the results, as it was typed."""
     if model is not None and Path(model).is_file():
         model = f"{model} (crc32 {checksum([Path(model)]):08x})"
-    said = {"model": model, **{name: options.get(name) for name in ("target", "max_evals", "seed")}}
+    said = {"model": model, **of_model, **{name: options.get(name) for name in ("target", "max_evals", "seed")}}
     return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
 
 

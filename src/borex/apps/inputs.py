@@ -22,9 +22,25 @@ from borex.models import as_model, embedded, frame_mean
 HEATMAP_NAMES = " or ".join([", ".join(HEATMAPS[:-1]), HEATMAPS[-1]])
 
 
-def opened(model: str | None, path: Path, part: Part) -> tuple[Any, Any]:
-    """The model, and the picture or Clip that it is asked about; what is damaged in a file is said on stderr."""
-    box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model)
+def stated(output: str, mean: str | None, std: str | None) -> dict[str, Any]:
+    """What was said of the model, as `as_model` takes it."""
+    said = {"output": output, "mean": _numbers("mean", mean), "std": _numbers("std", std)}
+    return {name: value for name, value in said.items() if value is not None and value != "auto"}
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--{name} is {text!r}; expected a number, or one a channel: 0.485,0.456,0.406") from None
+
+
+def opened(model: str | None, path: Path, part: Part, said: dict[str, Any]) -> tuple[Any, Any]:
+    """The model, of which something may be `said`, and the picture or Clip that it is asked about; what is damaged in a
+    file is said on stderr."""
+    box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model, **said)
+    if model is None and said:
+        raise InputError(f"--{next(iter(said))} is of a model of yours; give it with --model, or leave it out")
     if model == "frame-mean" and part.frames is not None:
         box = frame_mean(None, frames=part.frames)
     with said_on_stderr():
