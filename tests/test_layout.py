@@ -27,6 +27,15 @@ def numbered(name: str, **sizes: int) -> np.ndarray:
     return np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
 
 
+def back(arrived: np.ndarray, name: str) -> np.ndarray:
+    """Media `(*extent, channels)` in the layout that it came in."""
+    axes = ("THW" if "T" in name else "HW") + "C"
+    if "C" not in name:
+        arrived, axes = arrived[..., 0], axes[:-1]
+    turned = np.einsum(f"{axes}->{name.replace('N', '')}", arrived)
+    return turned[None] if "N" in name else turned
+
+
 class Tensor:
     """What is used of a torch tensor: it lies on a device and needs a gradient until it is told otherwise."""
 
@@ -57,22 +66,20 @@ class Tensor:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_layout_comes_to_channels_last_and_back(name: str) -> None:
     media = numbered(name)
-    arrived, layout = to_channels_last(media, name)
+    arrived = to_channels_last(media, name)
     axes = "THW" if "T" in name else "HW"
     assert arrived.shape == (*shape_of(axes), SIZES["C"] if "C" in name else 1)
     # One value followed by hand: channel 2, row 6, column 9 (, frame 4).
     at = {"N": 0, "T": 4, "H": 6, "W": 9, "C": 2 if "C" in name else 0}
     assert arrived[tuple(at[axis] for axis in axes + "C")] == media[tuple(at[axis] for axis in name)]
-    np.testing.assert_array_equal(layout.restore(arrived), media)
+    np.testing.assert_array_equal(back(arrived, name), media)
 
 
 @pytest.mark.parametrize("name", ["HW", "HWC", "CHW", "THWC", "TCHW", "CTHW", "NTHWC", "NTCHW", "NCTHW"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_auto_finds_what_can_only_be_one(name: str, channels: int) -> None:
     media = numbered(name, C=channels)
-    found, layout = to_channels_last(media)
-    assert layout.name == name
-    np.testing.assert_array_equal(found, to_channels_last(media, name)[0])
+    np.testing.assert_array_equal(back(to_channels_last(media), name), media)
 
 
 @given(
@@ -81,9 +88,9 @@ def test_auto_finds_what_can_only_be_one(name: str, channels: int) -> None:
 )
 def test_layouts_round_trip(name: str, sizes: dict[str, int]) -> None:
     media = numbered(name, **sizes)
-    arrived, layout = to_channels_last(media, name)
+    arrived = to_channels_last(media, name)
     assert arrived.flags.c_contiguous
-    np.testing.assert_array_equal(layout.restore(arrived), media)
+    np.testing.assert_array_equal(back(arrived, name), media)
 
 
 @given(shape=st.lists(st.integers(1, 5), min_size=2, max_size=5).map(tuple))
@@ -96,7 +103,8 @@ def test_auto_is_the_only_reading_or_an_error_that_names_the_fix(shape: tuple[in
     media = np.zeros(shape)
     if len(fitting) == 1:
         assume(np.prod(shape) > 4)  # one pixel is an error of its own
-        assert to_channels_last(media)[1].name == fitting[0]
+        media = np.arange(np.prod(shape)).reshape(shape)
+        np.testing.assert_array_equal(back(to_channels_last(media), fitting[0]), media)
     elif len(shape) == 5 and shape[0] > 1:
         with pytest.raises(InputError, match="one input at a time"):
             to_channels_last(media)
@@ -166,24 +174,24 @@ def test_one_input_at_a_time(name: str, sizes: dict[str, int]) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.float16, np.float32, np.float64])
 def test_dtype_and_values_are_kept(dtype: type) -> None:
     media = numbered("CHW").astype(dtype)
-    arrived, layout = to_channels_last(media)
-    assert arrived.dtype == layout.dtype == dtype
+    arrived = to_channels_last(media)
+    assert arrived.dtype == dtype
     np.testing.assert_array_equal(arrived, media.transpose(1, 2, 0))
 
 
 def test_bool_media_becomes_float_and_foreign_byte_order_the_machine_s() -> None:
     media = np.arange(8 * 11).reshape(8, 11) % 3 == 0
-    arrived, _ = to_channels_last(media)
+    arrived = to_channels_last(media)
     assert arrived.dtype == np.float32
     np.testing.assert_array_equal(arrived[..., 0], media)
-    swapped, _ = to_channels_last(numbered("HWC").astype(">f4"))
+    swapped = to_channels_last(numbered("HWC").astype(">f4"))
     assert swapped.dtype == np.float32
     assert swapped.dtype.isnative
 
 
 def test_tensors_are_taken_off_their_device_and_graph() -> None:
     media = numbered("NCHW").astype(np.float32)
-    arrived, _ = to_channels_last(Tensor(media), "NCHW")
+    arrived = to_channels_last(Tensor(media), "NCHW")
     np.testing.assert_array_equal(arrived, media[0].transpose(1, 2, 0))
     to_channels_last(Tensor(media, dtype="torch.bfloat16"), "NCHW")
     np.testing.assert_array_equal(checked_initial(Tensor(media[0, 0]), (5, 6)), media[0, 0])
@@ -200,9 +208,8 @@ def test_pictures_of_every_mode(mode: str, channels: int) -> None:
     picture = (
         Image.new(mode, (8, 3), 40000) if mode == "I;16" else picture.convert(mode, palette=Image.Palette.ADAPTIVE)
     )
-    arrived, layout = to_channels_last(picture)
+    arrived = to_channels_last(picture)
     assert arrived.shape == (3, 8, channels)
-    assert layout.name == ("HW" if channels == 1 else "HWC")
     if mode in ("P", "CMYK", "HSV"):
         assert np.abs(arrived.astype(int) - (200, 20, 60)).max() < 5
     if channels == 4:
@@ -240,8 +247,8 @@ def test_what_is_no_media(media: object, layout: str, text: str) -> None:
 
 @pytest.mark.parametrize("shape", [(8, 1), (1, 11), (2, 1)])
 def test_one_pixel_wide_is_fine(shape: tuple[int, int]) -> None:
-    assert to_channels_last(np.zeros(shape))[0].shape == (*shape, 1)
-    assert to_channels_last(np.zeros((*shape, 3)), "HWC")[0].shape == (*shape, 3)
+    assert to_channels_last(np.zeros(shape)).shape == (*shape, 1)
+    assert to_channels_last(np.zeros((*shape, 3)), "HWC").shape == (*shape, 3)
 
 
 # The initial map

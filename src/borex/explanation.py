@@ -225,7 +225,7 @@ class Explanation:
         if media is not self.media:
             n = self.saliency.ndim
             is_known = np.ndim(media) == n + 1 and np.shape(media)[:n] == self.saliency.shape
-            media, _ = to_channels_last(media, "THWC"[3 - n :] if is_known and n <= 3 else "auto")
+            media = to_channels_last(media, "THWC"[3 - n :] if is_known and n <= 3 else "auto")
             if media.ndim - 1 != self.saliency.ndim:
                 raise InputError(
                     f"the media has extent {media.shape[:-1]}, but what was explained {self.saliency.shape}; expected "

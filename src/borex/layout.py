@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,8 @@ LAYOUTS = {
 CHANNELS = (1, 3, 4)  # the sizes of an axis that "auto" takes for channels
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a piece of media came: the `name` of its layout, such as "NCHW", and its `dtype`."""
-
-    name: str
-    dtype: np.dtype[Any]
-
-    def restore(self, media: np.ndarray) -> np.ndarray:
-        """`media` `(*extent, channels)` in the layout that the caller's media came in (a view where possible)."""
-        restored = media if "C" in self.name else media[..., 0]
-        named = self.name.replace("N", "")
-        restored = restored.transpose([_channels_last(named).index(axis) for axis in named])
-        return restored[None] if "N" in self.name else restored
-
-
-def to_channels_last(media: Any, layout: str = "auto") -> tuple[np.ndarray, Layout]:
-    """One image or clip as an array `(*extent, channels)`, extent = `(H, W)` or `(T, H, W)`, and how it came.
+def to_channels_last(media: Any, layout: str = "auto") -> np.ndarray:
+    """One image or clip as an array `(*extent, channels)`, extent = `(H, W)` or `(T, H, W)`.
 
     `media`: a NumPy array, a torch tensor on any device, or a PIL image (as it is shown: palettes and CMYK become RGB,
     its EXIF orientation is not applied). Values and range are kept, and so is the dtype, but for bool, which becomes
@@ -79,7 +63,7 @@ def to_channels_last(media: Any, layout: str = "auto") -> tuple[np.ndarray, Layo
             f"the media holds NaN or Inf, first at {at} of {array.shape}; expected finite numbers. Replace them first, "
             "for example with numpy.nan_to_num"
         )
-    return np.ascontiguousarray(array), Layout(name, array.dtype)
+    return np.ascontiguousarray(array)
 
 
 def checked_initial(initial: Any, extent: tuple[int, ...]) -> np.ndarray:

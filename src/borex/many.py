@@ -122,7 +122,7 @@ def _axes(media: Any, layout: str) -> int:
         from borex.media.load import is_clip
 
         return 3 if is_clip(media) else 2
-    return 3 if hasattr(media, "seconds") else to_channels_last(media, layout)[0].ndim - 1
+    return 3 if hasattr(media, "seconds") else to_channels_last(media, layout).ndim - 1
 
 
 def _copied(media: Any) -> Any:

@@ -269,7 +269,7 @@ def _read(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.n
 
         media, excerpt = read_media(media, extent)
         return media, excerpt
-    return to_channels_last(media, layout)[0], None
+    return to_channels_last(media, layout), None
 
 
 def _fitting(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]) -> Baseline:

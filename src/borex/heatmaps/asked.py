@@ -69,7 +69,7 @@ def alone(
         raise InputError(f"n is {n!r}; expected a whole number of model inputs, at least 4")
     if not is_whole(seed, 0):
         raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
-    shown, _ = to_channels_last(read(media), layout)
+    shown = to_channels_last(read(media), layout)
     box = as_model(embedded(shown.ndim - 1) if model is None else model, output=output)
     working = to_extent(shown, box.extent or shown.shape[:-1])
     hiding = baseline_of("mean" if baseline is None else baseline, working, box.mean)

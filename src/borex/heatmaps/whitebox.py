@@ -73,7 +73,7 @@ def opened(name: str, model: Any, media: Any, target: TargetLike | Target, layou
     if layout == "auto" and "T" not in box.white_box.layout and len(getattr(media, "shape", ())) == 4:
         fitting = [name for name in ("NCHW", "NHWC") if fits(name, tuple(media.shape))]  # no clip, as it is no model of
         layout = fitting[0] if len(fitting) == 1 else layout
-    shown, _ = to_channels_last(media, layout)
+    shown = to_channels_last(media, layout)
     extent = shown.shape[:-1]
     working = to_extent(shown, box.extent or extent)
     module = getattr(box.white_box.module, "_orig_mod", box.white_box.module)  # what torch.compile was given
