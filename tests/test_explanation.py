@@ -256,10 +256,12 @@ def test_a_map_that_was_kept_is_not_called_refined(monkeypatch: pytest.MonkeyPat
     assert found.check is not None
     for chosen in ("refined", "initial"):
         replace(found, check=replace(found.check, chosen=chosen)).panel()
-    assert titles == [
-        ["input", "initial map", "refined map", "std"],
-        ["input", "initial map", "initial map, kept", "std"],
-    ]
+    initial, refined_map, std = (
+        f"{values.min():.2g} to {values.max():.2g}"
+        for values in (found.initial, found.smooth(found.saliency), found.smooth(found.std))
+    )
+    assert titles[0] == ["input", f"initial map, {initial}", f"refined map, {refined_map}", f"std, {std}"]
+    assert titles[1][2].startswith("initial map, kept, ")
 
 
 def test_without_media_it_asks_for_it() -> None:

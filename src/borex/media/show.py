@@ -32,7 +32,9 @@ def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     }
     if np.ptp(found.initial) == 0:
         del maps["initial map"]
-    return write.panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *maps])
+    # Colours reach from end to end in each: how unsure the map is shows in the numbers alone.
+    titles = [f"{name}, {values.min():.2g} to {values.max():.2g}" for name, values in maps.items()]
+    return write.panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *titles])
 
 
 def _returned(found: Explanation) -> str:

@@ -153,7 +153,7 @@ def panel(pictures: Sequence[np.ndarray], titles: Sequence[str], gap: int = 12) 
         raise InputError(f"{len(pictures)} pictures and {len(titles)} titles; expected at least one, and a title each")
     height = max(len(shown) for shown in pictures)
     scaled = [resize_media(shown, (height, max(1, round(shown.shape[1] * height / len(shown))))) for shown in pictures]
-    font = ImageFont.load_default(size=max(13, round(height / 17)))
+    font = ImageFont.load_default(size=max(13, round(min(height, *(shown.shape[1] for shown in scaled)) / 17)))
     boxes = [font.getbbox(title) for title in titles]
     line = math.ceil(sum(font.getmetrics())) if isinstance(font, ImageFont.FreeTypeFont) else 15
     widths = [max(shown.shape[1], math.ceil(box[2])) for shown, box in zip(scaled, boxes, strict=True)]
