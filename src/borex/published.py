@@ -77,14 +77,12 @@ class Published:
         gain: float = 10.0,
         exploration: float = 10.0,
         noise: float = 0.01,
-        absolute: bool = False,
     ) -> None:
         """`extent`: at least two axes, the last two are space. `initial`: the heat map `(*extent,)`, finite, any scale;
         all zeros is allowed and means no prior knowledge. `rng`: draws the jitter, and nothing else.
 
         `gain`: of the saliency `tanh(gain d / 2)`; 0 takes the score difference `d` itself. `exploration`: how many
-        standard deviations are added to the mean. `noise`: variance of the observed saliency, > 0. `absolute`:
-        look for windows that speak for *or against* the class: the acquisition takes `|mean|`.
+        standard deviations are added to the mean. `noise`: variance of the observed saliency, > 0.
         Raises InputError where the shapes do not fit.
         """
         self.extent = tuple(int(size) for size in extent)
@@ -96,7 +94,6 @@ class Published:
         size = np.abs(prior).mean()
         self._prior = prior * (PRIOR_SIZE / size) if size > 0 else prior
         self._rng, self._gain, self._exploration, self._noise = rng, gain, exploration, noise
-        self._absolute = absolute
 
         self._axes, self._strides = candidate_axes(self.extent)
         n_centres, early = len(self.extent), np.divide(self.extent[:-2], 224)
@@ -135,7 +132,7 @@ class Published:
 
     def _acquisition(self, prior: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         mean = prior + mean
-        return (np.abs(mean) if self._absolute else mean) + self._exploration * std
+        return mean + self._exploration * std
 
     def tell(self, scores: np.ndarray) -> None:
         """Takes the target's probabilities `(2,)` under the masks last asked for: kept, hidden."""
