@@ -347,6 +347,7 @@ def test_the_grid_is_that_of_each_map() -> None:
     alone = borex.refine(Net(), picture(1), grid=(5, 7), **options())
     assert same(found[1].explanation, alone)
     assert alone.record.settings.grid == (5, 7)
+    assert list(borex.refine_many(Net(), [], grid=(2, 5, 7), **options(method="paper"))) == []
     for wrong in (5, (5, 0), (5.5, 5), ("a", 3)):
         with pytest.raises(InputError, match="grid is"):
             borex.refine_many(Net(), [], grid=wrong, **options())  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -444,8 +445,15 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(fails_at: int, method: str)
     for changes in ({"seed": 1}, {"max_evals": 120}):
         with pytest.raises(InputError, match="resume is a Refiner of another run"):
             borex.refine(model, media, hint(IMAGE), resume=stopped, **{**options, **changes})
-    with pytest.raises(InputError, match="resume is a Refiner of other media"):
-        borex.refine(model, media + 1, hint(IMAGE), resume=stopped, **options)
+    for changes, what in (({"target": 0}, "another target"), ({"baseline": 0.5}, "other baselines")):
+        if method == "paper" or "target" in changes:  # `field` has two here
+            with pytest.raises(InputError, match=f"resume is a Refiner of {what}"):
+                borex.refine(model, media, hint(IMAGE), resume=stopped, **{**options, **changes})
+    for other, start, what in ((media[::-1], hint(IMAGE), "other media"), (media, -hint(IMAGE), "another initial map")):
+        with pytest.raises(InputError, match=f"resume is a Refiner of {what}"):
+            borex.refine(model, other, start, resume=stopped, **options)
+    with pytest.raises(InputError, match="resume is Explanation; expected the `refiner` of an error"):
+        borex.refine(model, media, hint(IMAGE), resume=whole, **options)  # type: ignore[arg-type]
 
 
 def test_whatever_stops_a_run_carries_what_was_answered() -> None:
@@ -495,11 +503,36 @@ def test_that_nothing_stands_out_is_said() -> None:
     assert "nothing stands out" not in refined(share_seen(box(IMAGE)), IMAGE, max_evals=100).summary()
 
 
-def test_answers_that_differ_as_single_precision_rounds_are_the_same() -> None:
-    def rounding(batch: np.ndarray) -> np.ndarray:
-        p = 0.102024863 + 6.6e-8 * batch.astype(np.float64).mean(axis=(1, 2, 3)) / batch.max()
-        return np.stack([1 - p, p], axis=1)
+@pytest.mark.parametrize(("fails_at", "has_map"), [(9, False), (40, True)])
+def test_a_run_goes_on_with_the_map_that_it_made(fails_at: int, has_map: bool) -> None:
+    model = share_seen(box(IMAGE))
+    asked = 0
 
-    found = refined(rounding, IMAGE, max_evals=100)
-    assert not found.saliency.any()
-    assert "does not depend on what is hidden" in found.stop_reason
+    def failing(batch: np.ndarray) -> Any:
+        nonlocal asked
+        asked += len(batch)
+        if asked == fails_at:
+            raise KeyboardInterrupt
+        return model(batch)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        refined(failing, IMAGE, "rise", max_evals=100, batch_size=1)
+    stopped = caught.value.refiner  # type: ignore[attr-defined]
+    expected = nullcontext() if has_map else pytest.warns(UserWarning, match="initial map was not finished")
+    with expected:
+        found = refined(model, IMAGE, "rise", max_evals=100, batch_size=1, resume=stopped)
+    assert found.evals == 100
+    assert (found.trust is not None) == has_map
+    if has_map:
+        whole = refined(model, IMAGE, "rise", max_evals=100, batch_size=1)
+        assert np.allclose(found.saliency, whole.saliency, rtol=0, atol=1e-5 * np.abs(whole.saliency).max())
+
+
+def test_an_interrupt_of_the_last_fit_carries_the_refiner(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("borex.refiner.Refiner.result", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        refined(share_seen(box(IMAGE)), IMAGE, max_evals=40)
+    assert caught.value.refiner.evals == 40  # type: ignore[attr-defined]

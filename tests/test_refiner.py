@@ -11,6 +11,7 @@ import pytest
 from borex import Refiner
 from borex.errors import BudgetError, InputError
 from borex.evaluation import average_precision
+from borex.masks import CellMasks
 from tests.closed_form import box, bumps, linear, same, share_seen
 from tests.test_refine import IMAGE, hint, refined
 
@@ -299,13 +300,16 @@ def test_telling_in_parts_or_with_own_masks_between_is_telling_at_once(method: s
     turn = (0, 1, 2) if method == "field" else (0,)
     own = np.random.default_rng(1).random((1, *IMAGE)) < 0.6
     results = []
-    for how in ("at once", "one by one", "own first", "own among them"):
+    for how in ("at once", "one by one", "in any order", "own first", "own among them"):
         refiner = Refiner(IMAGE, hint(IMAGE), target=1, method=method, max_evals=150, turn=turn, tolerance=0)
         is_told = False
         while len(masks := np.asarray(refiner.ask())):
             fills = refiner.fills
             if how == "one by one":
                 masks, fills = masks[:1], fills[:1]
+            if how == "in any order":
+                order = np.random.default_rng(refiner.evals).permutation(len(masks))
+                masks, fills = masks[order], fills[order]
             if how.startswith("own") and not is_told and refiner.evals > 20:
                 at = 0 if how == "own first" else len(masks) // 2
                 if at == 0:
@@ -315,12 +319,18 @@ def test_telling_in_parts_or_with_own_masks_between_is_telling_at_once(method: s
                     fills = np.concatenate([fills[:at], [0], fills[at:]])
                 is_told = True
             before = refiner.evals
-            refiner.tell(masks, scores_of(model, masks))
+            # The input is hidden by each baseline alone: the same mask as often as there are.
+            refiner.tell(masks, scores_of(model, masks), fills if how == "in any order" and before == 0 else None)
             assert refiner.told_fills[before:].tolist() == fills.tolist()
         results.append(refiner.result())
         assert results[-1].check is not None
         assert np.array_equal(results[-1].for_target(1).saliency, results[-1].saliency)
-    whole, parts, *mixed = results
+    whole, parts, shuffled, *mixed = results
+    # The same masks with the same baselines, and the same windows, in another order.
+    assert (shuffled.evals, len(shuffled.history)) == (whole.evals, len(whole.history))
+    if method == "paper":
+        assert np.allclose(shuffled.saliency, whole.saliency, atol=1e-6 * np.ptp(whole.saliency))
+        assert shuffled.check == whole.check
     assert len(whole.history) == len(parts.history)
     assert whole.evals == parts.evals
     assert np.allclose(whole.record.coverage, parts.record.coverage, rtol=0, atol=1e-6)
@@ -417,3 +427,27 @@ def test_small_objects_in_a_wide_picture_are_found() -> None:
             refiner = driven(Refiner(extent, target=1, grid=grid), share_seen(truth))
             scores.append(average_precision(refiner.result().saliency, truth))
     assert np.mean(found[None]) > np.mean(found[14, 14]) + 0.15
+
+
+def test_what_is_left_of_a_round_stays_cells() -> None:
+    """Of a large picture the masks themselves would be larger than all else."""
+    refiner = driven(Refiner((900, 900), target=1, max_evals=60), linear(bumps((900, 900))), rounds=1)
+    masks = refiner.ask()
+    refiner.tell(masks[3:4], [[0.2, 0.5, 0.3]])
+    left = refiner.ask()
+    assert isinstance(left, CellMasks)
+    assert np.array_equal(left.kept, np.delete(masks.kept, 3, axis=0))
+    assert np.array_equal(np.asarray(refiner.ask()), np.delete(np.asarray(masks), 3, axis=0))
+
+
+def test_an_interrupt_while_asking_loses_no_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    refiner = Refiner(IMAGE, max_evals=40)
+    with monkeypatch.context() as patch:
+        patch.setattr("borex.refiner.coverage_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            refiner.ask()
+    assert np.asarray(refiner.ask())[0].all()
+    assert driven(refiner, share_seen(box(IMAGE))).result().score == pytest.approx(0.98)

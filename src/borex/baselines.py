@@ -17,6 +17,7 @@ NAMES = ("blur", "soft", "mean", "black", "frozen")
 BLUR_SHARE = 51 / 224
 # This one leaves the shapes and takes the detail (21 pixels of 224).
 SOFT_SHARE = 21 / 224
+FAR = 16  # beyond this no baseline belongs to media of floats in [0, 1], however bright its lights
 
 
 def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
@@ -28,7 +29,7 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
     in every frame: motion is hidden, place is not), a number, an array that broadcasts to the media's shape, or a
     function from the media to such an array.
     Raises InputError for anything else, for "frozen" where there is no axis of time, for NaN or Inf in the result, and
-    for a range that is not the media's: beyond its integers, shares of 1 among them, above 2 beside floats up to 1.
+    for a number or array whose range can be no range of the media (0.5 beside bytes, 128 beside floats in [0, 1]).
     """
     if callable(baseline):
         try:
@@ -60,29 +61,31 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
         ) from error
     if not (np.isfinite(value.min()) and np.isfinite(value.max())):
         raise InputError(f"{said} an array with NaN or Inf; expected finite values in the media's range")
-    if not isinstance(baseline, str):
-        _check_range(value, media, said)
+    if not isinstance(baseline, str) and not callable(baseline):
+        _check_range(value, media)
     if media.dtype.kind in "iu":
         limits = np.iinfo(media.dtype)
         value = np.rint(value).clip(limits.min, limits.max)
     return np.broadcast_to(value, media.shape).astype(media.dtype)
 
 
-def _check_range(value: np.ndarray, media: np.ndarray, said: str) -> None:
-    """Raises InputError for a baseline in another range than the media, as far as that shows."""
+def _check_range(value: np.ndarray, media: np.ndarray) -> None:
+    """Raises InputError for a baseline in another range than the media, where there is no doubt: a share of 1 beside
+    larger integers, what is far beyond their type, and what is far beyond floats that are shares."""
     least, most = float(value.min()), float(value.max())
-    ends: tuple[float, float] | None = None
-    if media.dtype.kind in "iu":
+    is_whole = media.dtype.kind in "iu"
+    if is_whole:
         limits = np.iinfo(media.dtype)
-        is_share = least >= 0 and most <= 1 and bool((value != np.rint(value)).any())
-        if is_share or least < limits.min - 0.5 or most > limits.max + 0.5:
-            ends = limits.min, limits.max
-    elif media.min() >= 0 and 0 < media.max() <= 1 and max(-least, most) > 2:
-        ends = 0, 1
-    if ends is not None:
+        far = (limits.max - limits.min) / 2
+        is_share = least >= 0 and most <= 1 and bool((value != np.rint(value)).any()) and bool(media.max() > 1)
+        is_wrong = is_share or least < limits.min - far or most > limits.max + far
+    else:
+        is_wrong = bool(media.min() >= 0 and 0 < media.max() <= 1) and max(-least, most) > FAR
+    if is_wrong:
         values = f"{least:g}" if least == most else f"{least:g} to {most:g}"
         raise InputError(
-            f"{said} {values}, but the media is {media.dtype} in {ends[0]} to {ends[1]}; expected the media's own range"
+            f"the baseline is {values}, but the media is {media.dtype}, from {media.min()} to {media.max()}; expected "
+            "the media's own range"
         )
 
 

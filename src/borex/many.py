@@ -18,6 +18,7 @@ from borex.explanation import Explanation
 from borex.layout import to_channels_last
 from borex.refine import Job, prepared, told
 from borex.refiner import Refiner
+from borex.settings import Settings
 from borex.strategies import ROUND
 from borex.targets import Target, TargetLike
 
@@ -96,9 +97,10 @@ def refine_many(
     any_extent = (LARGE,) * (2 if grid is None else max(2, np.size(grid)))
     for box in (one.model for one in batches.values()):
         try:
+            Settings.of(any_extent, method, max_evals, box.output, seed, grid, None)
             Refiner(
-                any_extent, target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels,
-                grid=grid, seed=seed,
+                (14, 14), target=target, method=method, max_evals=max_evals, output=box.output, labels=box.labels,
+                seed=seed,
             )  # fmt: skip
         except InputError as error:
             refused.append(error)

@@ -122,6 +122,10 @@ class CellMasks:
         """The masks from `start` to `stop`, still as cells."""
         return CellMasks(self.kept[start:stop], self.extent)
 
+    def take(self, at: np.ndarray) -> CellMasks:
+        """The masks of these numbers, still as cells."""
+        return CellMasks(self.kept[at], self.extent)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return spread(self.kept, self.extent).astype(dtype or bool, copy=False)
 

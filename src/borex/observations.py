@@ -15,9 +15,8 @@ def evenly(hidden: np.ndarray, most: int) -> np.ndarray:
 
 
 def least_difference(values: np.ndarray) -> float:
-    """What answers may differ by and are the same, for that is how single precision rounds: in log-odds 1e-6, of
-    smaller units as small a part of them."""
-    return 1e-6 * min(1.0, float(np.abs(values).max()))
+    """What answers may differ by and are the same: in log-odds 1e-9, of smaller units as small a part of them."""
+    return 1e-9 * min(1.0, float(np.abs(values).max()))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,8 @@ def refine(
     `batch_size`: model inputs in one call; it does not change the result. "auto": larger for as long as that is faster,
     smaller where memory is short. `baseline`: what is seen where a mask hides:
     "blur", "soft" (a blur that leaves shapes), "mean", "black", "frozen" (of clips, their mean over time), a number, an
-    array or a function, or a tuple of these, which hide in turn; None: the method's own (field: blur, soft, mean, four,
-    three and three times in ten; of clips that move frozen, mean; paper: mean).
+    array, tensor or picture, a function, or a tuple of these, which hide in turn; None: the method's own (field: blur,
+    soft, mean, four, three and three times in ten; of clips that move frozen, mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14; of
     media that is not square nearly as many nearly square ones. `seed`: same seed, same result.
@@ -82,10 +83,11 @@ def refine(
             while len(masks := job.refiner.ask()):
                 fills = job.refiner.fills
                 told(job.refiner, masks, _answers(job.refiner, job.asker, masks, bar, fills), fills)
+            return job.result()
         except BaseException as error:  # who interrupts a slow model keeps what it answered
-            error.refiner = job.refiner  # type: ignore[attr-defined]
+            with suppress(Exception):  # an error of the caller's own may take no attribute
+                error.refiner = job.refiner  # type: ignore[attr-defined]
             raise
-    return job.result()
 
 
 @dataclass
@@ -111,13 +113,16 @@ class Job:
             self.refiner = _from_answers(self.make_initial, self.refiner, self.asker, self.options, bar)
 
     def resume(self, refiner: Refiner) -> None:
-        """Takes the Refiner of an earlier run of the same; raises InputError for that of another."""
-        one, other = (replace(each.settings, output="auto") for each in (refiner, self.refiner))
-        same_media = np.array_equal(np.asarray(refiner._appearance), np.asarray(self.refiner._appearance))
-        if one != other or not same_media:
-            what = "other media" if one == other else f"another run, {one}, than this, {other}"
+        """Takes the Refiner of an earlier run of the same; raises InputError for that of another, as far as shows."""
+        if not isinstance(refiner, Refiner):
+            raise InputError(f"resume is {type(refiner).__name__}; expected the `refiner` of an error of refine")
+        if (what := refiner.differs_from(self.refiner, has_initial=self.make_initial is None)) is not None:
             raise InputError(f"resume is a Refiner of {what}; expected all else as it was when the run stopped")
         self.refiner = refiner
+        if self.make_initial is not None and refiner.evals and refiner.initial is None:
+            warnings.warn(
+                "the initial map was not finished when the run stopped; it goes on from a flat one", stacklevel=3
+            )
         if refiner.evals:
             self.make_initial = None
 
@@ -280,17 +285,24 @@ def _fitting(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]
     if not (isinstance(baseline, np.ndarray) or hasattr(baseline, "detach") or hasattr(baseline, "getbands")):
         return baseline
     values, _ = numbers(baseline, "the baseline")
-    whole = (*extent, shape[-1])
-    for wanted in (shape, whole):
-        with suppress(ValueError):
-            np.broadcast_to(values, wanted)
-            # One colour for all places has none to bring anywhere.
-            is_colour = max(values.shape[-len(shape) : -1], default=1) == 1
-            return values if is_colour or wanted == whole else to_extent(np.broadcast_to(values, wanted), extent)
+    if values.shape == shape[:-1]:  # grey, as media without an axis of channels
+        values = values[..., None]
+    is_colour = max(values.shape[-len(shape) : -1], default=1) == 1  # for all places, of whatever size
+    if _broadcasts(values, shape) and not is_colour:
+        return to_extent(np.broadcast_to(values, shape), extent)
+    if _broadcasts(values, (*extent, shape[-1])):
+        return values
     raise InputError(
         f"the baseline is {type(baseline).__name__} of shape {values.shape}; expected one that broadcasts to the "
         f"media's shape {shape} (channels last)"
     )
+
+
+def _broadcasts(values: np.ndarray, shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(values.shape, shape) == shape
+    except ValueError:
+        return False
 
 
 def _bar(progress: bool, total: int) -> Any:

@@ -93,17 +93,35 @@ class Refiner:
         self.output: Output = output
         # Which baseline hides in each mask that was last asked, and in each that was told.
         self.fills = self.told_fills = np.empty(0, dtype=int)
-        self._pending = Pending("nothing", np.empty((0, *self.extent), dtype=bool), self.coverage, self.fills)
+        self._pending = Pending.of("nothing", np.empty((0, *self.extent), dtype=bool), self.coverage, self.fills)
         self._opened = False
         self._noted_at = 0
-        # The numbers of the answers to the initial map's and to the refined map's side of the check.
-        self._initial_side = self._check_side = np.empty(0, dtype=int)
+        # The numbers of the answers to the initial map's and to the refined map's side of the check; -1: not told yet.
+        self._initial_side, self._check_side = np.full((2, N_CHECK), -1)
         self._map: tuple[int, np.ndarray, np.ndarray] | None = None
 
     @property
     def evals(self) -> int:
         """How many model inputs have been answered."""
         return len(self.scores)
+
+    def differs_from(self, other: Refiner, has_initial: bool = True) -> str | None:
+        """What sets the run apart from `other`'s, before anything was told; None: nothing. `has_initial`: `other`
+        knows its initial map, and its target as it was given."""
+        one, two = (replace(each.settings, output="auto") for each in (self, other))
+        if one != two:
+            return f"another run, {one}, than this, {two}"
+        for name, what in (
+            ("_appearance", "other media"),
+            ("_change", "other baselines"),
+            ("initial", "another initial map"),
+        ):
+            mine, theirs = (np.asarray(getattr(each, name)) for each in (self, other))
+            if (has_initial or name != "initial") and not np.array_equal(mine, theirs):
+                return what
+        if has_initial and self._wanted is not other._wanted and self._wanted != other._wanted:
+            return f"another target, {self._wanted}, than this, {other._wanted}"
+        return None
 
     # --- ask
 
@@ -114,32 +132,35 @@ class Refiner:
         it, `fills` `(n,)` is the number of the baseline that hides in each: 0 unless there are several.
         """
         room = self.settings.max_evals - self.evals
-        reserve = N_CHECK if len(self._initial_side) == N_CHECK and not len(self._check_side) else 0
+        is_checking = bool((self._check_side >= 0).any())
+        reserve = N_CHECK if _is_complete(self._initial_side) and not is_checking else 0
         if 0 < len(self._pending) <= room - (reserve if self._pending.kind == "round" else 0):
             self.fills = self._pending.fills
             return self._pending.masks
-        self._pending = self._pending.after(len(self._pending))
+        self._pending = self._pending.without(self._pending.places)
         if self.stop_reason is None and not self._opened:
-            self._opened = True
             opening = self._opening()
-            if 0 < len(opening[0]) <= room:
-                return self._note_asked("opening", *opening)
-        if self.stop_reason is None and not len(self._check_side):
+            fits = 0 < len(opening[0]) <= room
+            masks = self._remember("opening", *opening) if fits else None
+            self._opened = True
+            if masks is not None:
+                return masks
+        if self.stop_reason is None and not is_checking:
             if room > reserve and not self._settled():
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
                 if len(masks):
                     rng = np.random.default_rng([self.settings.seed, self.evals])
                     fills = in_turn(self.settings.turn, len(masks), self.evals // 2, rng)  # on from the last round
-                    return self._note_asked("round", masks, fills)
+                    return self._remember("round", masks, fills)
             if 0 < reserve <= room:
-                return self._note_asked("check", tops(self._posterior()[0]), in_turn(self.settings.turn, N_CHECK))
+                return self._remember("check", tops(self._posterior()[0]), in_turn(self.settings.turn, N_CHECK))
         self.stop_reason = self.stop_reason or self._reason(room)
         return self._pending.masks
 
-    def _note_asked(self, kind: str, masks: Any, fills: np.ndarray) -> Any:
+    def _remember(self, kind: str, masks: Any, fills: np.ndarray) -> Any:
         """Remembers what was asked, so that its answers are told from those to any other masks."""
-        self._pending = Pending(kind, masks, coverage_of(masks, self.settings.grid), fills)
+        self._pending = Pending.of(kind, masks, coverage_of(masks, self.settings.grid), fills)
         self.fills = fills
         return masks
 
@@ -175,7 +196,7 @@ class Refiner:
     def tell(self, masks: Any, scores: Any, fills: Any = None) -> None:
         """Takes what the model answered to `masks` `(n, *extent)`, bool or floats in [0, 1]: `scores` `(n, classes)`,
         or `(n,)` for a model with one output. Masks that were never asked for are data as well, for `field`; `paper`
-        can use none but its own. Masks that were asked may be told in parts, in their order, with others between them.
+        can use none but its own. Masks that were asked may be told in parts, in any order, with others between them.
         `fills`: which baseline hid in each, `(n,)`; None: for masks that were asked, those said with them, for others
         the first. Raises InputError, and changes nothing, where they do not fit."""
         masks, scores = checked_answers(masks, scores, self.extent, self.scores)
@@ -186,36 +207,39 @@ class Refiner:
             raise InputError(
                 "told masks with values outside [0, 1]; expected 1 where the input is kept, 0 where hidden"
             )
-        is_asked = self._pending.among(coverage)
+        fills = None if fills is None else checked_fills(fills, len(coverage), self.settings.n_baselines)
+        places = self._pending.among(coverage, fills)
+        is_asked = places >= 0
         if fills is None:
             fills = np.zeros(len(coverage), dtype=int)
-            fills[is_asked] = self._pending.fills[: is_asked.sum()]
-        fills = checked_fills(fills, len(coverage), self.settings.n_baselines)
+            fills[is_asked] = self._pending.fills[np.searchsorted(self._pending.places, places[is_asked])]
         found = self._found(coverage, scores)
         answers = Answers.of(*found[:2], coverage, fills, scores)  # raises before anything is kept
         self.target, self.output, self.score = found
         for part in np.split(np.arange(len(coverage)), np.flatnonzero(np.diff(is_asked)) + 1):
-            self._take(answers[part], scores[part], bool(is_asked[part[0]]))
+            self._take(answers[part], scores[part], places[part])
 
-    def _take(self, answers: Answers, scores: np.ndarray, is_asked: bool) -> None:
-        """Answers to masks that were all asked, or all of the caller's own."""
-        kind, n, left = self._pending.kind if is_asked else "other", len(scores), len(self._pending)
-        numbers = self.evals + np.arange(n)
+    def _take(self, answers: Answers, scores: np.ndarray, places: np.ndarray) -> None:
+        """Answers to masks that were all asked, in these places, or all of the caller's own (-1)."""
+        kind = self._pending.kind if places[0] >= 0 else "other"
+        numbers = self.evals + np.arange(len(scores))
         self.told_fills = np.concatenate([self.told_fills, answers.fills])
         self.coverage = np.concatenate([self.coverage, answers.coverage])
         self._keep(scores)
-        if is_asked:
-            self._pending = self._pending.after(n)
+        if kind != "other":
+            self._pending = self._pending.without(places)
         if kind == "check":
-            # No data: the map that the check measured is the one that is returned.
-            self._check_side = np.concatenate([self._check_side, numbers])
+            # No data: the map that the check measures is the one that is returned, unless other masks come after it.
+            self._check_side[places] = numbers
             return
         if kind == "opening" and self._ranks_something:  # the last of it
-            side = numbers[left - np.arange(n) <= N_CHECK]
-            self._initial_side = np.concatenate([self._initial_side, side])
+            places = places - (self._pending.n_asked - N_CHECK)
+            self._initial_side[places[places >= 0]] = numbers[places >= 0]
         with one_thread():
-            self._strategy.tell(answers, numbers if kind == "round" else None)
-            if (kind == "round" and n == left) or (kind == "other" and self.evals - self._noted_at >= ROUND):
+            self._strategy.tell(answers, (numbers, places) if kind == "round" else None)
+            if (kind == "round" and not len(self._pending)) or (
+                kind == "other" and self.evals - self._noted_at >= ROUND
+            ):
                 self._note()
 
     def _keep(self, scores: np.ndarray) -> None:
@@ -258,7 +282,7 @@ class Refiner:
 
     def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """The refined map and its standard deviation, float32, from all answers but those of the check."""
-        used = self.evals - len(self._check_side)
+        used = self.evals - int((self._check_side >= 0).sum())
         if self._map is None or self._map[0] != used:
             with one_thread():
                 saliency, std = self._strategy.posterior()
@@ -286,14 +310,19 @@ class Refiner:
             stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
-                self._strategy.points(), self._initial_side, self._check_side, self.initial, self._change,
-                self._appearance,
+                self._strategy.points(), self._initial_side[self._initial_side >= 0],
+                self._check_side[self._check_side >= 0], self.initial, self._change, self._appearance,
             ),
             labels=None if self.labels is None else tuple(self.labels),
         )  # fmt: skip
 
     def _checked(self) -> Check | None:
         sides = self._initial_side, self._check_side
-        if not len(self._check_side) or min(map(len, sides)) < N_CHECK:  # none, or cut short
+        if not len(self._check_side) or not all(map(_is_complete, sides)):  # none, or cut short
             return None
         return compared(*(self._values(self.scores[side]) for side in sides))
+
+
+def _is_complete(side: np.ndarray) -> bool:
+    """Whether every answer to a side of the check is there."""
+    return len(side) == N_CHECK and bool((side >= 0).all())

@@ -27,7 +27,8 @@ NEIGHBOURHOOD = 0.7
 class Strategy(Protocol):
     """What the loop needs of a method. Masks have the extent.
 
-    `numbers`: of these evaluations `(n,)`, where they answer the last `ask`, all of it or a part; None for other masks.
+    `asked`: the numbers of these evaluations `(n,)` and the places of their masks in the last `ask`, of which they
+    answer all or a part; None for other masks.
     `used`: the numbers of the answers that are data, of all that a record has; `points`: what `points` gave.
     """
 
@@ -36,7 +37,7 @@ class Strategy(Protocol):
 
     def ask(self, room: int) -> Any: ...
 
-    def tell(self, answers: Answers, numbers: np.ndarray | None) -> None: ...
+    def tell(self, answers: Answers, asked: tuple[np.ndarray, np.ndarray] | None) -> None: ...
 
     def note(self) -> dict[str, float] | None: ...
 
@@ -98,7 +99,7 @@ class FieldStrategy:
     def _thompson_cells(self, n: int) -> np.ndarray:
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
-    def tell(self, answers: Answers, numbers: np.ndarray | None) -> None:
+    def tell(self, answers: Answers, asked: tuple[np.ndarray, np.ndarray] | None) -> None:
         self._observe(answers)
         stage = last_stage(len(self.field))
         if stage > self._fitted_at:
@@ -195,8 +196,8 @@ class PaperStrategy:
     def __init__(self, settings: Settings, initial: np.ndarray | None, rng: np.random.Generator) -> None:
         self._extent = settings.extent
         self._windows = Published(self._extent, np.zeros(self._extent) if initial is None else initial, rng)
-        # The answers to a pair of masks, so far, and their numbers; of the pairs that were told, theirs `(n, 2)`.
-        self._values, self._numbers = np.empty(0), np.empty(0, dtype=int)
+        # The answers to a pair of masks, and their numbers (-1: not told yet); of the pairs before, theirs `(n, 2)`.
+        self._values, self._numbers = np.zeros(2), np.full(2, -1)
         self._told_at = np.empty((0, 2), dtype=int)
 
     @property
@@ -205,17 +206,17 @@ class PaperStrategy:
         return 2 * len(scores) >= ROUND and bool(np.ptp(scores) <= least_difference(scores))
 
     def ask(self, room: int) -> Any:
-        self._values, self._numbers = self._values[:0], self._numbers[:0]
+        self._numbers = np.full(2, -1)
         if room < 2:
             return np.empty((0, *self._extent), dtype=bool)
         return self._windows.ask()
 
-    def tell(self, answers: Answers, numbers: np.ndarray | None) -> None:
-        if numbers is None:
+    def tell(self, answers: Answers, asked: tuple[np.ndarray, np.ndarray] | None) -> None:
+        if asked is None:
             return  # masks that are no windows (the untouched input, the check's) say nothing to a GP over windows
-        self._values = np.concatenate([self._values, answers.values])
-        self._numbers = np.concatenate([self._numbers, numbers])
-        if len(self._values) == 2:
+        numbers, places = asked
+        self._values[places], self._numbers[places] = answers.values, numbers
+        if (self._numbers >= 0).all():
             self._windows.tell(self._values)
             self._told_at = np.concatenate([self._told_at, self._numbers[None]])
 

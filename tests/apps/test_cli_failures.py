@@ -158,6 +158,8 @@ def test_control_c_keeps_what_was_answered(
     found = borex.Explanation.load("borex-out/photo_unfinished.npz")
     assert 20 <= found.evals <= 30
     assert found.stop_reason == "not finished"
+    assert found.saliency.shape == (100, 150)
+    assert found.media is not None
     assert found.target.label.startswith("espresso")
 
 

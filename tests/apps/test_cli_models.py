@@ -56,6 +56,9 @@ def test_each_of_a_folder_is_fed_so_and_the_summary_says_it(network: Path, capsy
     assert "output logits, mean [0.4, 0.5, 0.6], std [0.1]" in row["settings"]
     assert main(["refine-each", "photos", *SAID[:-2], "--output", "logits", "--std", "1", *FEW, "--out", "out"]) == 2
     assert "made with other settings" in capsys.readouterr().err
+    assert main(["refine-each", "photos", "--output", "logits", *FEW, "--out", "other"]) == 2
+    assert "--output is of an ONNX file" in capsys.readouterr().err
+    assert not Path("other").exists()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,8 @@ def test_each_of_a_folder_is_fed_so_and_the_summary_says_it(network: Path, capsy
     [
         (["--model", "means.onnx", "--mean", "grey"], "--mean is 'grey'; expected a number, or one a channel"),
         (["--model", "means.onnx", "--output", "odds"], "output is 'odds'; expected one of"),
-        (["--mean", "0.5"], "--mean is of a model of yours; give it with --model"),
+        (["--mean", "0.5"], "--mean is of an ONNX file; give the file with --model"),
+        (["--model", "motionnet", "--std", "0.5"], "--std is of an ONNX file"),
     ],
 )
 def test_what_cannot_be_said(

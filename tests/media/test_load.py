@@ -194,9 +194,9 @@ def test_frames_are_counted_where_a_file_states_no_length_or_another_rate(tmp_pa
     assert which(some.frames) == which(greys(70)[8::2])
 
 
-@pytest.mark.parametrize("suffix", [".mts", ".y4m", ".h264"])
+@pytest.mark.parametrize("suffix", [".mts", ".y4m"])
 def test_what_cameras_and_encoders_write_is_a_clip(tmp_path: Path, suffix: str) -> None:
-    kind = {".mts": "mpegts", ".y4m": "yuv4mpegpipe", ".h264": "h264"}[suffix]
+    kind = {".mts": "mpegts", ".y4m": "yuv4mpegpipe"}[suffix]
     path = tmp_path / f"a{suffix}"
     with av.open(str(path), "w", format=kind) as container:
         stream = container.add_stream("wrapped_avframe" if suffix == ".y4m" else "libx264", rate=8)

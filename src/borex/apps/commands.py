@@ -113,7 +113,7 @@ def refine_command(
     map and standard deviation side by side; of a clip: NAME_overlay.mp4, the clip, its heat map and the time profile;
     NAME_strip.png, frames of it. Of both NAME.npz, the explanation (borex.Explanation.load reads it).
     """
-    box, given = opened(model, media, Part(start, end, frames, stride), stated(output, mean, std))
+    box, given = opened(model, media, Part(start, end, frames, stride), stated(model, output, mean, std))
     begin = initial_map(initial)
     check_writable(out)
     check_apart(media, initial, out)
@@ -133,7 +133,7 @@ def refine_command(
             progress=sys.stderr.isatty(),
         )
     except BaseException as error:
-        if (kept := keep_answered(error, out, name_of(media))) is not None:
+        if (kept := keep_answered(error, given, out, name_of(media))) is not None:
             print(f"borex: what was answered is in {kept}, the explanation so far", file=sys.stderr)
         raise
     files = write(explanation, out, name_of(media))
@@ -171,8 +171,8 @@ def refine_each_command(
 
     with said_on_stderr():
         code = refine_each(
-            folder, out, model, stated(output, mean, std), target=wanted_target(target, against), max_evals=max_evals,
-            batch_size=batch_size, seed=seed, progress=sys.stderr.isatty(),
+            folder, out, model, stated(model, output, mean, std), target=wanted_target(target, against),
+            max_evals=max_evals, batch_size=batch_size, seed=seed, progress=sys.stderr.isatty(),
         )  # fmt: skip
     raise typer.Exit(code)
 
@@ -205,7 +205,8 @@ def score_command(
         Path | None,
         typer.Option(
             help="Where the object is, a picture of the media's shape, white on black; for a clip an .npz of the "
-            "frames that are read, or a folder or video like the clip. Adds the localisation scores."
+            "frames that are read, a video like the clip, or a folder with a picture for each frame. Adds the "
+            "localisation scores."
         ),
     ] = None,
     baseline: Annotated[
@@ -232,7 +233,7 @@ def score_command(
     wanted = wanted_target(target, against)
     if wanted is None:
         wanted = explained_by(heat_map)
-    box, given = opened(model, media, part, stated(output, mean, std))
+    box, given = opened(model, media, part, stated(model, output, mean, std))
     object_mask = None if mask is None else read_mask(mask, part, box.extent, given)
     shown, excerpt = read_media(given)
     check_same_frames(heat_map, excerpt)

@@ -17,15 +17,18 @@ from borex.explanation import Excerpt, Explanation
 from borex.heatmaps import NAMES as HEATMAPS
 from borex.media.load import Part, is_clip, read_given
 from borex.media.read import read_map
-from borex.models import as_model, embedded, frame_mean
+from borex.models import NAMES, as_model, embedded, frame_mean
 
 HEATMAP_NAMES = " or ".join([", ".join(HEATMAPS[:-1]), HEATMAPS[-1]])
 
 
-def stated(output: str, mean: str | None, std: str | None) -> dict[str, Any]:
-    """What was said of the model, as `as_model` takes it."""
+def stated(model: str | None, output: str, mean: str | None, std: str | None) -> dict[str, Any]:
+    """What was said of the model, as `as_model` takes it; raises InputError where that is no file of the user's."""
     said = {"output": output, "mean": _numbers("mean", mean), "std": _numbers("std", std)}
-    return {name: value for name, value in said.items() if value is not None and value != "auto"}
+    given = {name: value for name, value in said.items() if value is not None and value != "auto"}
+    if given and (model is None or model in NAMES):
+        raise InputError(f"--{next(iter(given))} is of an ONNX file; give the file with --model, or leave it out")
+    return given
 
 
 def _numbers(name: str, text: str | None) -> list[float] | None:
@@ -39,8 +42,6 @@ def opened(model: str | None, path: Path, part: Part, said: dict[str, Any]) -> t
     """The model, of which something may be `said`, and the picture or Clip that it is asked about; what is damaged in a
     file is said on stderr."""
     box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model, **said)
-    if model is None and said:
-        raise InputError(f"--{next(iter(said))} is of a model of yours; give it with --model, or leave it out")
     if model == "frame-mean" and part.frames is not None:
         box = frame_mean(None, frames=part.frames)
     with said_on_stderr():

@@ -9,8 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from borex.errors import FileError, MissingExtraError
+import numpy as np
+
+from borex.errors import BorexError, FileError, MissingExtraError
 from borex.explanation import Explanation
+from borex.media.load import read_media
+from borex.media.video import Clip
 from borex.media.write import overlay, picture, save_png
 
 MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
@@ -71,19 +75,24 @@ def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
             small = picture(explanation.media, MAX_SIDE)
             save_png(files["overlay"], overlay(small, explanation.smooth(explanation.saliency)))
             save_png(files["panel"], explanation.panel())
-    except Exception:  # pictures can be made anew, answers cannot
+    except BaseException:  # pictures can be made anew, answers cannot
         explanation.save(files["explanation"])
         raise
     explanation.save(files["explanation"])  # last: what is there is there whole
     return {name: str(path) for name, path in files.items()}
 
 
-def keep_answered(error: BaseException, folder: Path, stem: str) -> Path | None:
-    """Writes what was answered before a run failed or was interrupted; the path, None where there was nothing."""
+def keep_answered(error: BaseException, media: np.ndarray | Clip, folder: Path, stem: str) -> Path | None:
+    """Writes what was answered before a run failed or was interrupted; the path, None where nothing was answered, or it
+    cannot be written: what led here is the error to report."""
     refiner = getattr(error, "refiner", None)
     if refiner is None or not refiner.evals:
         return None
-    return refiner.result().save(folder / f"{stem}_unfinished.npz")
+    shown, excerpt = read_media(media)
+    try:
+        return refiner.result().at(shown, None, excerpt).save(folder / f"{stem}_unfinished.npz")
+    except BorexError:
+        return None
 
 
 def facts(explanation: Explanation) -> dict[str, Any]:

@@ -94,20 +94,21 @@ def read_mask(path: Path, part: Part, extent: tuple[int, ...] | None, media: np.
 
 
 def _of_frames(path: Path, clip: Clip) -> np.ndarray:
-    """The pictures of a folder that stand for the frames of a clip, `(T, H, W)`. A folder knows no times, so they are
-    told by their numbers: one for each frame of the file, or one for each that was read."""
+    """The pictures of a folder that stand for the frames of a clip, float32 `(T, H, W)`. A folder knows no times, so
+    they are told by their numbers: one for each frame of the file, or one for each that was read."""
     folder = Folder(path)
     pictures = [shown.frame for shown in folder.frames()]
-    if len(pictures) != len(clip.seconds):
-        every = read_clip(clip.source, size=(8, 8)).seconds
-        if len(pictures) != len(every):
-            raise InputError(
-                f"{path} holds {len(pictures)} masks, but {clip.source} has {len(every)} frames, of which "
-                f"{len(clip.seconds)} are read; expected a mask for each of them"
-            )
+    every = read_clip(clip.source, size=(8, 8)).seconds
+    if len(pictures) == len(every):
         pictures = [pictures[int(np.abs(every - time).argmin())] for time in clip.seconds]
-    masks = [folder.rgb(picture).mean(axis=-1) for picture in pictures]
-    sizes = {mask.shape for mask in masks}
+    elif len(pictures) != len(clip.seconds):
+        raise InputError(
+            f"{path} holds {len(pictures)} masks, but {clip.source} has {len(every)} frames, of which "
+            f"{len(clip.seconds)} are read; expected a mask for each of them"
+        )
+    sizes = {folder.size(picture) for picture in pictures}
     if len(sizes) > 1:
         raise InputError(f"the masks in {path} have the sizes {sorted(sizes)}; expected one size")
-    return np.stack(masks)
+    (size,), shown = sizes, clip.frames.shape[1:3]
+    smaller = (shown[0], shown[1]) if is_alike(size, shown) else None  # else the shape is the error to report
+    return np.stack([folder.rgb(picture, smaller).mean(axis=-1, dtype=np.float32) for picture in pictures])

@@ -35,7 +35,7 @@ def accepted(
     the one class it has, or lime's first. Raises InputError where the map or the class cannot be told.
     """
     values = _array(_inside(initial, target, labels))
-    if values.dtype == np.uint8 and values.ndim == len(extent) + 1 and values.shape[-1] in (3, 4):
+    if values.dtype == np.uint8 and values.ndim == len(extent) + 1 and _is_in_colour(values):
         raise InputError(
             f"the initial map is a picture in colour, {values.shape}; expected a heat map, {len(extent)} axes of "
             "values. They cannot be told from colours: give the map that was drawn"
@@ -55,6 +55,15 @@ def accepted(
             "a time: initial[0]"
         )
     return checked_initial(values, extent)
+
+
+def _is_in_colour(values: np.ndarray) -> bool:
+    """Whether bytes with three or four channels, first or last, differ between the first three."""
+    for axis in (-1, 0):
+        if values.shape[axis] in (3, 4):
+            colours = np.moveaxis(values, axis, -1)[..., :3]
+            return bool((colours != colours[..., :1]).any())
+    return False
 
 
 def looks_like_file(text: str) -> bool:

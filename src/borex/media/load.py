@@ -16,35 +16,16 @@ from borex.explanation import Excerpt
 from borex.media.decoder import ROUNDING, Decoder
 from borex.media.folder import Folder
 from borex.media.read import checked_path, read_image
-from borex.media.video import Clip, read_clip, read_first
+from borex.media.video import Clip, check_arguments, read_clip, read_first
 
 VIDEOS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".ogv",
-    ".wmv",
-    ".flv",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".vob",
-    ".3gp",
-    ".3g2",
-    ".mxf",
-    ".y4m",
-    ".h264",
-    ".hevc",
-    ".ivf",
-)
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".mts", ".m2ts",
+    ".vob", ".3gp", ".3g2", ".mxf", ".y4m",
+)  # fmt: skip
 # Of a longer file so many frames are read, evenly spread; and of larger frames so many pixels of all in all: a heat
 # map with its standard deviation takes eight bytes for each.
 MAX_FRAMES, MAX_PIXELS = 64, 2**24
+MOST_COUNTED = 512  # frames that are decoded to know how many there are
 
 
 def is_clip(path: str | os.PathLike[str]) -> bool:
@@ -119,14 +100,16 @@ def read_given(
 
 def _bounds(path: str | os.PathLike[str], said: dict[str, Any], extent: tuple[int, ...] | None) -> dict[str, Any]:
     """How many frames to read and at which size, where nothing was said of it and all would be too many."""
-    most = MAX_FRAMES if extent is None else max(MAX_FRAMES, extent[0])
+    check_arguments(said.get("start", 0.0), said.get("end"), said.get("frames"), said.get("stride"))
+    most = said.get("frames") or (MAX_FRAMES if extent is None else max(MAX_FRAMES, extent[0]))
+    is_spread = "frames" in said and "stride" not in said  # so many, however many there are
     if Path(path).is_dir():
         folder = Folder(Path(path))
-        size, there = folder.size(next(folder.frames()).frame), _counted(folder, said, most)
+        size, there = folder.size(next(folder.frames()).frame), most if is_spread else _counted(folder, said, most)
     else:
         with Decoder(checked_path(path)) as file:
-            size, there = file.size(file.first.frame), _counted(file, said, most)
-    read = max(1, min(there, said.get("frames", most)))  # read_clip refuses what is no count, and a range of none
+            size, there = file.size(file.first.frame), most if is_spread else _counted(file, said, most)
+    read = max(1, min(there, most))
     share = min(1.0, (MAX_PIXELS / (read * size[0] * size[1])) ** 0.5)
     bounds: dict[str, Any] = {"size": tuple(max(1, round(side * share)) for side in size)}
     if there > most and "frames" not in said:
@@ -135,9 +118,13 @@ def _bounds(path: str | os.PathLike[str], said: dict[str, Any], extent: tuple[in
 
 
 def _counted(file: Decoder | Folder, said: dict[str, Any], most: int) -> int:
-    """How many frames there are in the part that was said, or `most + 1` for more. They are counted: a file need not
-    state its length, and where the rate varies what it states is no count."""
-    start, end, stride = said.get("start", 0.0), said.get("end", math.inf), max(1, said.get("stride", 1))
+    """How many frames there are in the part that was said, or `most + 1` for more. They are counted, for a file need
+    not state its length, and where the rate varies what it states is no count; unless that would take long and what it
+    states is many more."""
+    start, end, stride = said.get("start", 0.0), said.get("end", math.inf), said.get("stride", 1)
+    stated = (min(end, file.stated_end) - start) * file.rate / stride if file.stated_end else 0.0
+    if stated > 4 * most and most * stride > MOST_COUNTED:
+        return most + 1
     n = 0
     for shown in file.frames(start):
         if shown.seconds >= end - ROUNDING or n > most * stride:

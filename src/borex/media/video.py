@@ -75,14 +75,15 @@ def _opened(
     path: str | os.PathLike[str], start: float, end: float | None, frames: int | None, stride: int | None,
     size: tuple[int, int] | None, is_most: bool = False,
 ) -> Clip:  # fmt: skip
-    _check_arguments(start, end, frames, stride, size)
+    check_arguments(start, end, frames, stride, size)
     if Path(path).is_dir():
         return _read(Folder(Path(path)), os.fspath(path), start, end, frames, stride, size, is_most)
     with Decoder(checked_path(path)) as decoder:
         return _read(decoder, os.fspath(path), start, end, frames, stride, size, is_most)
 
 
-def _check_arguments(start: Any, end: Any, frames: Any, stride: Any, size: Any) -> None:
+def check_arguments(start: Any, end: Any, frames: Any, stride: Any, size: Any = None) -> None:
+    """Raises InputError for what `read_clip` cannot take, whatever the file."""
     for name, value in (("start", start), ("end", end)):
         if value is None and name == "end":
             continue
