@@ -111,7 +111,8 @@ def refine_command(
 
     Writes to --out, of a picture: NAME_overlay.png, the heat map over it; NAME_panel.png, picture, initial map, refined
     map and standard deviation side by side; of a clip: NAME_overlay.mp4, the clip, its heat map and the time profile;
-    NAME_strip.png, frames of it. Of both NAME.npz, the explanation (borex.Explanation.load reads it).
+    NAME_strip.png, frames of it. Of both NAME.npz, the explanation (borex.Explanation.load reads it). What was answered
+    before an interrupt or a failure is kept as NAME_unfinished.npz.
     """
     box, given = opened(model, media, Part(start, end, frames, stride), stated(model, output, mean, std))
     begin = initial_map(initial)
