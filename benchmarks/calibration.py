@@ -21,7 +21,7 @@ from scipy.stats import norm
 from tqdm import tqdm
 
 import borex
-from borex.baselines import baselines_of
+from borex.baselines import baselines_of, usual
 from borex.blackbox import Asker, Model
 from borex.evaluation.benchmark import InputSet
 from borex.evaluation.benchmark.inputs import Input, load_media, read_inputs
@@ -30,7 +30,6 @@ from borex.layout import resize
 from borex.masks import spread
 from borex.models import default
 from borex.queries import SobolBoxes, spread_shares, top_share
-from borex.refine import usual
 from borex.replay import replay
 
 LEVELS = (0.5, 0.8, 0.95)

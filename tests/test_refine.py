@@ -13,11 +13,11 @@ import torch
 
 import borex
 import borex.blackbox
+from borex.baselines import usual
 from borex.check import N_CHECK
 from borex.errors import InputError
 from borex.evaluation import average_precision
 from borex.masks import cell_means
-from borex.refine import usual
 from borex.strategies import neighbourhoods
 from tests.closed_form import Counted, box, bumps, flat, linear, ones, same, share_seen
 
@@ -410,6 +410,20 @@ def test_a_target_function_that_fits_one_input_at_a_time_is_an_error() -> None:
         refined(share_seen(box((20, 20))), (20, 20), max_evals=24, target=lambda scores: scores[:1, 1])
 
 
+def interrupted(model: Any, at: int) -> Any:
+    """The model, interrupted when it is asked for the `at`-th time, one input each."""
+    asked = 0
+
+    def scores(batch: np.ndarray) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == at:
+            raise KeyboardInterrupt
+        return model(batch)
+
+    return scores
+
+
 @pytest.mark.parametrize("fails_at", [2, 9, 30, 41, 97])
 @pytest.mark.parametrize("method", ["field", "paper"])
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(fails_at: int, method: str) -> None:
@@ -418,21 +432,13 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(fails_at: int, method: str)
         "target": 1, "max_evals": 100, "method": method, "batch_size": 1, "layout": "HWC",
         "baseline": ("black", 1.0) if method == "field" else "black",
     }  # fmt: skip
-    asked = 0
 
     def model(batch: np.ndarray) -> np.ndarray:
         p = np.clip(batch[:, box(IMAGE)].mean(axis=(1, 2)), 0.01, 0.99)
         return np.stack([1 - p, p], axis=1)
 
-    def failing(batch: np.ndarray) -> Any:
-        nonlocal asked
-        asked += len(batch)
-        if asked == fails_at:
-            raise KeyboardInterrupt
-        return model(batch)
-
     with pytest.raises(KeyboardInterrupt) as caught:
-        borex.refine(failing, media, hint(IMAGE), **options)
+        borex.refine(interrupted(model, fails_at), media, hint(IMAGE), **options)
     stopped = caught.value.refiner  # type: ignore[attr-defined]
     assert stopped.evals == fails_at - 1
     found = borex.refine(model, media, hint(IMAGE), resume=stopped, **options)
@@ -506,17 +512,8 @@ def test_that_nothing_stands_out_is_said() -> None:
 @pytest.mark.parametrize(("fails_at", "has_map"), [(9, False), (40, True)])
 def test_a_run_goes_on_with_the_map_that_it_made(fails_at: int, has_map: bool) -> None:
     model = share_seen(box(IMAGE))
-    asked = 0
-
-    def failing(batch: np.ndarray) -> Any:
-        nonlocal asked
-        asked += len(batch)
-        if asked == fails_at:
-            raise KeyboardInterrupt
-        return model(batch)
-
     with pytest.raises(KeyboardInterrupt) as caught:
-        refined(failing, IMAGE, "rise", max_evals=100, batch_size=1)
+        refined(interrupted(model, fails_at), IMAGE, "rise", max_evals=100, batch_size=1)
     stopped = caught.value.refiner  # type: ignore[attr-defined]
     expected = nullcontext() if has_map else pytest.warns(UserWarning, match="initial map was not finished")
     with expected:
@@ -529,10 +526,10 @@ def test_a_run_goes_on_with_the_map_that_it_made(fails_at: int, has_map: bool) -
 
 
 def test_an_interrupt_of_the_last_fit_carries_the_refiner(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("borex.refiner.Refiner.result", interrupted)
+    monkeypatch.setattr("borex.refiner.Refiner.result", stopped)
     with pytest.raises(KeyboardInterrupt) as caught:
         refined(share_seen(box(IMAGE)), IMAGE, max_evals=40)
     assert caught.value.refiner.evals == 40  # type: ignore[attr-defined]

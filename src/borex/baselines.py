@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from borex.errors import InputError
+from borex.layout import numbers, to_extent
 
 Baseline = str | float | np.ndarray | Callable[[np.ndarray], np.ndarray] | tuple[Any, ...] | None
 NAMES = ("blur", "soft", "mean", "black", "frozen")
@@ -112,6 +113,48 @@ def baselines_of(
         if isinstance(part, str):
             named[part] = turn[-1]
     return np.stack(found), tuple(turn)
+
+
+def fitted(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]) -> Baseline:
+    """A baseline, or each of a tuple, at the extent that the model takes, where it is an array, a tensor or a picture
+    that broadcasts to the media's shape; others as they are."""
+    if isinstance(baseline, tuple):
+        return tuple(fitted(part, shape, extent) for part in baseline)
+    if not (isinstance(baseline, np.ndarray) or hasattr(baseline, "detach") or hasattr(baseline, "getbands")):
+        return baseline
+    values, _ = numbers(baseline, "the baseline")
+    if values.shape == shape[:-1]:  # grey, as media without an axis of channels
+        values = values[..., None]
+    is_colour = max(values.shape[-len(shape) : -1], default=1) == 1  # for all places, of whatever size
+    if _broadcasts(values, shape) and not is_colour:
+        return to_extent(np.broadcast_to(values, shape), extent)
+    if _broadcasts(values, (*extent, shape[-1])):
+        return values
+    raise InputError(
+        f"the baseline is {type(baseline).__name__} of shape {values.shape}; expected one that broadcasts to the "
+        f"media's shape {shape} (channels last)"
+    )
+
+
+def _broadcasts(values: np.ndarray, shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(values.shape, shape) == shape
+    except ValueError:
+        return False
+
+
+def usual(method: str, media: np.ndarray) -> Baseline:
+    """What hides, unless the user says: of `method` "paper" the mean colour; of "field" in turn a blur that takes
+    shapes, a soft one that takes detail, and the mean colour, which takes all, four, three and three times in ten; of
+    media `(*extent, channels)` whose frames differ the mean over time and the mean colour.
+
+    A map made with one fill is poor under others; docs/experiments.md has the figures. A hole that moves with an
+    object, or a blur that does, moves itself: only what stands still takes the motion away.
+    """
+    if method == "paper":
+        return "mean"
+    moves = media.ndim == 4 and bool((media != media[:1]).any())
+    return ("frozen", "mean") if moves else ("blur", *3 * ("soft", "mean", "blur"))
 
 
 def in_turn(turn: tuple[int, ...], n: int, start: int = 0, rng: np.random.Generator | None = None) -> np.ndarray:

@@ -22,8 +22,6 @@ from borex.settings import Settings
 from borex.strategies import ROUND
 from borex.targets import Target, TargetLike
 
-LARGE = 2**12  # pixels on an axis: an extent that any grid fits into
-
 
 @dataclass(frozen=True)
 class Refined:
@@ -92,9 +90,9 @@ def refine_many(
         "target": target, "method": method, "max_evals": max_evals, "baseline": baseline, "layout": layout,
         "output": output, "grid": grid, "seed": seed,
     }  # fmt: skip
-    # Raises what would be wrong with every input, whatever it is.
+    # Raises what would be wrong with every input, whatever it is; into this extent any grid fits.
     refused: list[InputError] = []
-    any_extent = (LARGE,) * (2 if grid is None else max(2, np.size(grid)))
+    any_extent = (2**12,) * (2 if grid is None else max(2, np.size(grid)))
     for box in (one.model for one in batches.values()):
         try:
             Settings.of(any_extent, method, max_evals, box.output, seed, grid, None)

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from borex.baselines import Baseline, baselines_of, change_of
+from borex.baselines import Baseline, baselines_of, change_of, fitted, usual
 from borex.batches import Batches, BatchSize
 from borex.blackbox import Asker, Model, Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Excerpt, Explanation
-from borex.layout import numbers, picked, to_channels_last, to_extent
+from borex.layout import picked, to_channels_last, to_extent
 from borex.refiner import Refiner
+from borex.resume import check_same_run
 from borex.settings import METHODS
 from borex.targets import Target, TargetLike
 
@@ -114,17 +115,13 @@ class Job:
 
     def resume(self, refiner: Refiner) -> None:
         """Takes the Refiner of an earlier run of the same; raises InputError for that of another, as far as shows."""
-        if not isinstance(refiner, Refiner):
-            raise InputError(f"resume is {type(refiner).__name__}; expected the `refiner` of an error of refine")
-        if (what := refiner.differs_from(self.refiner, has_initial=self.make_initial is None)) is not None:
-            raise InputError(f"resume is a Refiner of {what}; expected all else as it was when the run stopped")
+        check_same_run(refiner, self.refiner, has_initial=self.make_initial is None)
         self.refiner = refiner
-        if self.make_initial is not None and refiner.evals and refiner.initial is None:
-            warnings.warn(
-                "the initial map was not finished when the run stopped; it goes on from a flat one", stacklevel=3
-            )
-        if refiner.evals:
+        if refiner.evals and self.make_initial is not None:
             self.make_initial = None
+            if refiner.initial is None:
+                text = "the initial map was not finished when the run stopped; it goes on from a flat one"
+                warnings.warn(text, stacklevel=3)
 
     def result(self) -> Explanation:
         """The explanation so far, at the media's own size."""
@@ -169,7 +166,7 @@ def prepared(
     working = np.ascontiguousarray(to_extent(shown, box.extent or extent))
     if method not in METHODS:
         raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    hides = usual(method, working) if baseline is None else _fitting(baseline, shown.shape, working.shape[:-1])
+    hides = usual(method, working) if baseline is None else fitted(baseline, shown.shape, working.shape[:-1])
     hiding, turn = baselines_of(hides, working, box.mean)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
@@ -277,49 +274,7 @@ def _read(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.n
     return to_channels_last(media, layout), None
 
 
-def _fitting(baseline: Baseline, shape: tuple[int, ...], extent: tuple[int, ...]) -> Baseline:
-    """A baseline, or each of a tuple, at the extent that the model takes, where it is an array, a tensor or a picture
-    that broadcasts to the media's shape; others as they are."""
-    if isinstance(baseline, tuple):
-        return tuple(_fitting(part, shape, extent) for part in baseline)
-    if not (isinstance(baseline, np.ndarray) or hasattr(baseline, "detach") or hasattr(baseline, "getbands")):
-        return baseline
-    values, _ = numbers(baseline, "the baseline")
-    if values.shape == shape[:-1]:  # grey, as media without an axis of channels
-        values = values[..., None]
-    is_colour = max(values.shape[-len(shape) : -1], default=1) == 1  # for all places, of whatever size
-    if _broadcasts(values, shape) and not is_colour:
-        return to_extent(np.broadcast_to(values, shape), extent)
-    if _broadcasts(values, (*extent, shape[-1])):
-        return values
-    raise InputError(
-        f"the baseline is {type(baseline).__name__} of shape {values.shape}; expected one that broadcasts to the "
-        f"media's shape {shape} (channels last)"
-    )
-
-
-def _broadcasts(values: np.ndarray, shape: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(values.shape, shape) == shape
-    except ValueError:
-        return False
-
-
 def _bar(progress: bool, total: int) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=total, unit="eval", disable=not progress, leave=False)
-
-
-def usual(method: str, media: np.ndarray) -> Baseline:
-    """What hides, unless the user says: of `method` "paper" the mean colour; of "field" in turn a blur that takes
-    shapes, a soft one that takes detail, and the mean colour, which takes all, four, three and three times in ten; of
-    media `(*extent, channels)` whose frames differ the mean over time and the mean colour.
-
-    A map made with one fill is poor under others; docs/experiments.md has the figures. A hole that moves with an
-    object, or a blur that does, moves itself: only what stands still takes the motion away.
-    """
-    if method == "paper":
-        return "mean"
-    moves = media.ndim == 4 and bool((media != media[:1]).any())
-    return ("frozen", "mean") if moves else ("blur", *3 * ("soft", "mean", "blur"))

@@ -105,24 +105,6 @@ class Refiner:
         """How many model inputs have been answered."""
         return len(self.scores)
 
-    def differs_from(self, other: Refiner, has_initial: bool = True) -> str | None:
-        """What sets the run apart from `other`'s, before anything was told; None: nothing. `has_initial`: `other`
-        knows its initial map, and its target as it was given."""
-        one, two = (replace(each.settings, output="auto") for each in (self, other))
-        if one != two:
-            return f"another run, {one}, than this, {two}"
-        for name, what in (
-            ("_appearance", "other media"),
-            ("_change", "other baselines"),
-            ("initial", "another initial map"),
-        ):
-            mine, theirs = (np.asarray(getattr(each, name)) for each in (self, other))
-            if (has_initial or name != "initial") and not np.array_equal(mine, theirs):
-                return what
-        if has_initial and self._wanted is not other._wanted and self._wanted != other._wanted:
-            return f"another target, {self._wanted}, than this, {other._wanted}"
-        return None
-
     # --- ask
 
     def ask(self) -> Any:

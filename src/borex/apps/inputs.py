@@ -38,10 +38,10 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
         raise InputError(f"--{name} is {text!r}; expected a number, or one a channel: 0.485,0.456,0.406") from None
 
 
-def opened(model: str | None, path: Path, part: Part, said: dict[str, Any]) -> tuple[Any, Any]:
-    """The model, of which something may be `said`, and the picture or Clip that it is asked about; what is damaged in a
-    file is said on stderr."""
-    box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model, **said)
+def opened(model: str | None, path: Path, part: Part, of_model: dict[str, Any]) -> tuple[Any, Any]:
+    """The model, and the picture or Clip that it is asked about; what is damaged in a file is said on stderr.
+    `of_model`: what `stated` made of what was said of it."""
+    box = embedded(3 if is_clip(path) else 2) if model is None else as_model(model, **of_model)
     if model == "frame-mean" and part.frames is not None:
         box = frame_mean(None, frames=part.frames)
     with said_on_stderr():

@@ -66,9 +66,8 @@ def frames(found: Explanation) -> tuple[np.ndarray, float]:
             f"a film shows a clip; this explanation is of extent {found.saliency.shape} and holds "
             + ("no media: give it, explanation.at(media, None)" if media is None else "an image: save it as .png")
         )
-    return film.film(media, **_moving(found, media)), film.playing_rate(
-        None if found.excerpt is None else found.excerpt.fps
-    )
+    fps = None if found.excerpt is None else found.excerpt.fps
+    return film.film(media, **_moving(found, media)), film.playing_rate(fps)
 
 
 def _seconds(found: Explanation, media: np.ndarray) -> tuple[float, ...] | None:
