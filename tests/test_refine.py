@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import random
 from contextlib import nullcontext
 from typing import Any
@@ -460,6 +461,44 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(fails_at: int, method: str)
             borex.refine(model, other, start, resume=stopped, **options)
     with pytest.raises(InputError, match="resume is Explanation; expected the `refiner` of an error"):
         borex.refine(model, media, hint(IMAGE), resume=whole, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("where", "at"),
+    [("borex.field.fit_hyperparameters", 3), ("borex.field.Field.samples", 2), ("borex.field.Field.mean", 2)],
+)
+def test_a_run_that_stopped_between_two_answers_goes_on_as_if_it_had_not(
+    where: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = np.random.default_rng(0).random((*IMAGE, 3)).astype(np.float32)
+    options: dict[str, Any] = {"target": 1, "max_evals": 150, "baseline": ("black", 1.0), "layout": "HWC"}
+
+    def model(batch: np.ndarray) -> np.ndarray:
+        p = np.clip(batch[:, box(IMAGE)].mean(axis=(1, 2)), 0.01, 0.99)
+        return np.stack([1 - p, p], axis=1)
+
+    owner, name = where.rsplit(".", 1)
+    owned = pkgutil.resolve_name(owner)
+    done, called = getattr(owned, name), 0
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal called
+        called += 1
+        found = done(*args, **kwargs)
+        if called == at:  # all that it does is done, and lost
+            raise KeyboardInterrupt
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owned, name, interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            borex.refine(model, media, **options)
+    stopped = caught.value.refiner  # type: ignore[attr-defined]
+    assert 20 < stopped.evals < 150
+    found, whole = borex.refine(model, media, resume=stopped, **options), borex.refine(model, media, **options)
+    assert np.array_equal(found.record.coverage, whole.record.coverage)
+    assert np.array_equal(found.saliency, whole.saliency)
+    assert found.history == whole.history
 
 
 def test_whatever_stops_a_run_carries_what_was_answered() -> None:

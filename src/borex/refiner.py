@@ -95,7 +95,7 @@ class Refiner:
         self.fills = self.told_fills = np.empty(0, dtype=int)
         self._pending = Pending.of("nothing", np.empty((0, *self.extent), dtype=bool), self.coverage, self.fills)
         self._opened = False
-        self._noted_at = 0
+        self._noted_at, self._is_to_note = 0, False
         # The numbers of the answers to the initial map's and to the refined map's side of the check; -1: not told yet.
         self._initial_side, self._check_side = np.full((2, N_CHECK), -1)
         self._map: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -113,6 +113,7 @@ class Refiner:
         What was asked and is not told yet is asked again. The first is the untouched input, the second hides all. After
         it, `fills` `(n,)` is the number of the baseline that hides in each: 0 unless there are several.
         """
+        self._note()  # due only where it was interrupted
         room = self.settings.max_evals - self.evals
         is_checking = bool((self._check_side >= 0).any())
         reserve = N_CHECK if _is_complete(self._initial_side) and not is_checking else 0
@@ -219,10 +220,9 @@ class Refiner:
             self._initial_side[places[places >= 0]] = numbers[places >= 0]
         with one_thread():
             self._strategy.tell(answers, (numbers, places) if kind == "round" else None)
-            if (kind == "round" and not len(self._pending)) or (
-                kind == "other" and self.evals - self._noted_at >= ROUND
-            ):
-                self._note()
+        is_other = kind == "other" and self.evals - self._noted_at >= ROUND
+        self._is_to_note = (kind == "round" and not len(self._pending)) or is_other
+        self._note()
 
     def _keep(self, scores: np.ndarray) -> None:
         first, end = self.evals, self.evals + len(scores)
@@ -254,11 +254,14 @@ class Refiner:
         return self.target.value(scores, self.output)
 
     def _note(self) -> None:
-        """One line of history: how much the ranking of the cells changed, and how unsure the map still is."""
-        self._noted_at = self.evals
-        entry = self._strategy.note()
+        """One line of history, where one is due: how much the ranking of the cells changed."""
+        if not self._is_to_note:
+            return
+        with one_thread():
+            entry = self._strategy.note()
         if entry is not None:
             self.history.append({"evals": float(self.evals), **entry})
+        self._noted_at, self._is_to_note = self.evals, False
 
     # --- result
 

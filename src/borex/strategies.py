@@ -81,8 +81,12 @@ class FieldStrategy:
         n = min(self._round(), room)
         if n == 0:
             return np.empty((0, *self._settings.extent), dtype=bool)
-        half = (n + 1) // 2
-        kept = self._box_cells(half) if self._wants_boxes() else self._thompson_cells(half)
+        half, before = (n + 1) // 2, self._rng.bit_generator.state
+        try:
+            kept = self._box_cells(half) if self._wants_boxes() else self._thompson_cells(half)
+        except BaseException:
+            self._rng.bit_generator.state = before  # a run that is stopped here goes on as if it had not been
+            raise
         return CellMasks(np.concatenate([kept, ~kept])[:n], self._settings.extent)
 
     def _round(self) -> int:
@@ -97,10 +101,13 @@ class FieldStrategy:
         return self._boxes.draw(n)
 
     def _thompson_cells(self, n: int) -> np.ndarray:
+        self._fit()
         return top_share(self.field.samples(n, self._rng), spread_shares(n, self._rng))
 
     def tell(self, answers: Answers, asked: tuple[np.ndarray, np.ndarray] | None) -> None:
         self._observe(answers)
+
+    def _fit(self) -> None:
         stage = last_stage(len(self.field))
         if stage > self._fitted_at:
             self.field.fit(stage)
@@ -109,6 +116,7 @@ class FieldStrategy:
     def note(self) -> dict[str, float] | None:
         if len(self.field) < FIRST_STAGE or self.field.flat:
             return None
+        self._fit()
         mean = self.field.mean().ravel()
         ranks = np.argsort(np.argsort(mean)).astype(np.float64)
         # One cell is in order at once.
