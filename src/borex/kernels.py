@@ -107,15 +107,15 @@ class Likened:
 def likeness(features: np.ndarray, length_scale: float) -> np.ndarray | None:
     """Matérn covariance `(n, n)`, in (0, 1], of how far apart `features` `(n, k)` are, in units of their own spread
     (the root of the variances' sum); None where all are the same."""
-    scaled = _in_spreads(features)
-    return None if scaled is None else _likeness(scaled, scaled, length_scale)
+    scaled = in_spreads(features)
+    return None if scaled is None else likeness_between(scaled, scaled, length_scale)
 
 
 def leading_likeness(features: np.ndarray, length_scale: float, rank: int) -> np.ndarray | None:
     """`(k, n)`, at most `rank` of them, whose inner products over `k` are `likeness` as nearly as so few can be, with
     ones for each with itself: the first columns of its Cholesky factor, pivoted (Fine and Scheinberg 2001), and scaled.
     Where features are of many kinds, those that no pivot is near come out too much alike."""
-    scaled = _in_spreads(features)
+    scaled = in_spreads(features)
     if scaled is None:
         return None
     found, left = np.zeros((rank, len(scaled))), np.ones(len(scaled))
@@ -124,19 +124,23 @@ def leading_likeness(features: np.ndarray, length_scale: float, rank: int) -> np
         if left[pivot] < 1e-6:
             found = found[:k]
             break
-        column = _likeness(scaled, scaled[pivot : pivot + 1], length_scale)[:, 0] - found[:k].T @ found[:k, pivot]
+        column = (
+            likeness_between(scaled, scaled[pivot : pivot + 1], length_scale)[:, 0] - found[:k].T @ found[:k, pivot]
+        )
         found[k] = column / np.sqrt(left[pivot])
         left = np.maximum(left - found[k] ** 2, 0.0)
     return np.asarray(found / np.sqrt(np.maximum((found**2).sum(axis=0), 1e-300)))
 
 
-def _in_spreads(features: np.ndarray) -> np.ndarray | None:
+def in_spreads(features: np.ndarray) -> np.ndarray | None:
+    """`features` `(n, k)` about their mean, in units of their own spread; None where all are the same."""
     centred = features - features.mean(axis=0)
     spread = np.sqrt((centred**2).sum(axis=1).mean())
     return None if spread <= 1e-9 * max(1.0, float(np.abs(features).max())) else centred / spread
 
 
-def _likeness(one: np.ndarray, other: np.ndarray, length_scale: float) -> np.ndarray:
+def likeness_between(one: np.ndarray, other: np.ndarray, length_scale: float) -> np.ndarray:
+    """Matérn covariance `(n, m)` of how far apart features `(n, k)` and `(m, k)` are that `in_spreads` gave."""
     return matern32(np.sqrt(((one[:, None] - other[None]) ** 2).sum(axis=-1)) / length_scale)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from borex.answers import Answers
 from borex.evidence import FIRST_STAGE, last_stage
 from borex.field import Field
-from borex.masks import CellMasks, cell_means, cell_of_pixel, spread
+from borex.masks import CellMasks, cell_means, spread
+from borex.neighbours import Neighbours, averaged, profile_std
 from borex.observations import least_difference
 from borex.published import Published
 from borex.queries import SobolBoxes, spread_shares, top_share
@@ -19,9 +20,6 @@ from borex.settings import Settings
 ROUND = 20  # masks at least: half of them kept, the other half the same hidden
 GROWTH = 0.1  # a round is this share of the answers so far, where that is more: the later, the less one round tells
 BOX_SHARE = 0.3  # of the budget goes to Sobol boxes before the Thompson masks
-# Standard deviation, in cells, of the Gaussian in space over which a map with an early axis is averaged: it has several
-# cells for each answer, so that what is known of one alone is little.
-NEIGHBOURHOOD = 0.7
 
 
 class Strategy(Protocol):
@@ -68,6 +66,7 @@ class FieldStrategy:
         self.field = Field(
             settings.grid, settings.extent, h, n_baselines=settings.n_baselines, change=change, appearance=appearance
         )
+        self._neighbours = Neighbours(settings.grid, appearance)
         self._boxes: SobolBoxes | None = None
         self._fitted_at = 0
         self._final: Field | None = None
@@ -130,23 +129,17 @@ class FieldStrategy:
         if self.field.flat or len(self.field) < 2:
             return np.zeros(extent, np.float32), np.zeros(extent, np.float32)
         # Single precision before it is spread: the maps of a large photo are large.
-        mean, std = (spread(values.astype(np.float32)[None], extent)[0] for values in averaged(self._fitted()))
+        found = averaged(self._fitted(), self._neighbours)
+        mean, std = (spread(values.astype(np.float32)[None], extent)[0] for values in found)
         return mean, std
 
     def profile_std(self) -> np.ndarray:
         """Standard deviation `(*extent[:-2],)` of the map's mean over the last two axes, which are space."""
-        *early, height, width = self._settings.extent
+        extent = self._settings.extent
         if self.field.flat or len(self.field) < 2:
-            return np.zeros(early, np.float32)
-        *times, rows, columns = self._settings.grid
-        shares = [np.bincount(cell_of_pixel(size, n)) / size for size, n in ((height, rows), (width, columns))]
-        shares = [
-            share @ neighbours for share, neighbours in zip(shares, neighbourhoods(self._settings.grid), strict=True)
-        ]
-        places = int(np.prod(times))
-        weights = np.multiply.outer(np.eye(places), np.multiply.outer(*shares))
-        std = self._fitted().std_of(weights.reshape(places, *times, rows, columns)).astype(np.float32)
-        return spread(std.reshape(1, *times), tuple(early))[0]
+            return np.zeros(extent[:-2], np.float32)
+        std = profile_std(self._fitted(), self._neighbours, extent).astype(np.float32)
+        return spread(std[None], extent[:-2])[0]
 
     def trust(self) -> tuple[float, float] | None:
         return None if self.field.flat or len(self.field) < 2 else self._fitted().trust()
@@ -166,36 +159,6 @@ class FieldStrategy:
 
     def _observe(self, answers: Answers) -> None:
         self.field.observe(answers.coverage, answers.links, answers.fills, answers.outputs)
-
-
-def neighbourhoods(grid: tuple[int, ...]) -> list[np.ndarray]:
-    """For each of the two axes of space the weights `(cells, cells)` with which each cell's value in the map averages
-    those around it; of a grid without an early axis of more than one cell each stands for itself."""
-    from scipy.ndimage import gaussian_filter1d
-
-    if not _has_early_axis(grid):
-        return [np.eye(n) for n in grid[-2:]]
-    # Mirrored borders: every cell has the same weight in all, so that no sum over space changes.
-    return [gaussian_filter1d(np.eye(n), NEIGHBOURHOOD, mode="reflect") for n in grid[-2:]]
-
-
-def _has_early_axis(grid: tuple[int, ...]) -> bool:
-    return max(grid[:-2], default=1) > 1
-
-
-def averaged(field: Field) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mean and standard deviation `(*grid,)` of the saliency averaged over `neighbourhoods`."""
-    *early, height, width = field.grid
-    if not _has_early_axis(field.grid):
-        return field.mean(), field.std()
-    in_height, in_width = neighbourhoods(field.grid)
-    around = np.einsum("ij,kl->ikjl", in_height, in_width).reshape(-1, height, width)
-    std = np.empty(field.grid)
-    for place in np.ndindex(*early):  # one after the other: the weights of all cells at once would be large
-        weights = np.zeros((len(around), *field.grid))
-        weights[(slice(None), *place)] = around
-        std[place] = field.std_of(weights).reshape(height, width)
-    return in_height @ field.mean() @ in_width.T, std
 
 
 class PaperStrategy:
