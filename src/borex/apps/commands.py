@@ -227,7 +227,8 @@ def score_command(
     alone: compare maps of one photo or clip, one model and one baseline. Of a clip, the frames read must be those that
     MAP explains.
     """
-    from borex.apps.scoring import read_mask, score_media
+    from borex.apps.scoring import score_media
+    from borex.media.object_mask import read_mask
 
     part = Part(start, end, frames, stride)
     saliency = read_map(heat_map)

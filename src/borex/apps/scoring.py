@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,6 @@ from borex.blackbox import checked_scores
 from borex.errors import InputError, ModelError
 from borex.evaluation import Scores, score
 from borex.layout import checked_initial, is_alike, to_extent
-from borex.media.folder import Folder
-from borex.media.load import Part, is_clip, read_given, read_media
-from borex.media.read import read_map
-from borex.media.video import Clip, read_clip
 from borex.models import as_model
 from borex.targets import Target, TargetLike, find_target
 
@@ -81,34 +76,3 @@ def score_media(
 def _at(values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
     """A map at the extent that the model takes; in time it is picked where the frames are."""
     return to_extent(values.astype(np.float32)[..., None], extent)[..., 0]
-
-
-def read_mask(path: Path, part: Part, extent: tuple[int, ...] | None, media: np.ndarray | Clip) -> np.ndarray:
-    """An object mask `(*extent,)`: a picture, an array or an .npz (`read_map`), or of a clip a folder or video of
-    pictures, of which white is the object and of which the same `part` is read as of the `media`."""
-    if path.is_dir() and isinstance(media, Clip) and not Path(media.source).is_dir():
-        return _of_frames(path, media)
-    if is_clip(path):
-        return np.asarray(read_media(read_given(path, extent, part))[0].mean(axis=-1))
-    return read_map(path)
-
-
-def _of_frames(path: Path, clip: Clip) -> np.ndarray:
-    """The pictures of a folder that stand for the frames of a clip, float32 `(T, H, W)`. A folder knows no times, so
-    they are told by their numbers: one for each frame of the file, or one for each that was read."""
-    folder = Folder(path)
-    pictures = [shown.frame for shown in folder.frames()]
-    every = read_clip(clip.source, size=(8, 8)).seconds
-    if len(pictures) == len(every):
-        pictures = [pictures[int(np.abs(every - time).argmin())] for time in clip.seconds]
-    elif len(pictures) != len(clip.seconds):
-        raise InputError(
-            f"{path} holds {len(pictures)} masks, but {clip.source} has {len(every)} frames, of which "
-            f"{len(clip.seconds)} are read; expected a mask for each of them"
-        )
-    sizes = {folder.size(picture) for picture in pictures}
-    if len(sizes) > 1:
-        raise InputError(f"the masks in {path} have the sizes {sorted(sizes)}; expected one size")
-    (size,), shown = sizes, clip.frames.shape[1:3]
-    smaller = (shown[0], shown[1]) if is_alike(size, shown) else None  # else the shape is the error to report
-    return np.stack([folder.rgb(picture, smaller).mean(axis=-1, dtype=np.float32) for picture in pictures])

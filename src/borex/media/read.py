@@ -35,11 +35,12 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def read_map(path: str | os.PathLike[str]) -> np.ndarray:
+def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS) -> np.ndarray:
     """The heat map in a file, as floats: raw values of an .npy or .npz, in [0, 1] from a greyscale picture.
 
-    An .npz must hold one array, or one named "saliency" or "map" (a saved Explanation does). A picture is greyscale of
-    8 or 16 bits; one in colour raises FileError, for colours do not tell values. Pickled objects are never loaded.
+    An .npz must hold one array, or one named as one of `keys`, "saliency" or "map" (a saved Explanation does). A
+    picture is greyscale of 8 or 16 bits; one in colour raises FileError, for colours do not tell values. Pickled
+    objects are never loaded.
     """
     path = checked_path(path)
     try:
@@ -48,7 +49,7 @@ def read_map(path: str | os.PathLike[str]) -> np.ndarray:
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}. Check its permissions") from error
     if start.startswith((b"\x93NUMPY", b"PK")):
-        return _loaded(path)
+        return _loaded(path, keys)
     image = _opened(path)
     if image.mode.startswith("I") or image.mode == "F":
         return _levels(image, path)
@@ -121,17 +122,17 @@ def _levels(image: Image.Image, path: str | os.PathLike[str]) -> np.ndarray:
     return values / top
 
 
-def _loaded(path: Path) -> np.ndarray:
+def _loaded(path: Path, keys: Sequence[str]) -> np.ndarray:
     try:
         with path.open("rb") as file:
             loaded: Any = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.ndarray):
                 names = list(loaded.files)
-                named = [name for name in MAP_KEYS if name in names] or (names if len(names) == 1 else [])
+                named = [name for name in keys if name in names] or (names if len(names) == 1 else [])
                 if not named:
                     raise FileError(
                         f"{path} holds {len(names)} arrays ({', '.join(names) or 'none'}); expected a single one, or "
-                        f"one named {' or '.join(repr(key) for key in MAP_KEYS)}"
+                        f"one named {' or '.join(repr(key) for key in keys)}"
                     )
                 loaded = loaded[named[0]]
     except FileError:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from borex.errors import FileError, InputError, MissingExtraError
 from borex.evaluation.benchmark.config import InputSet
-from borex.layout import is_alike, resize, resize_media
-from borex.media.load import Part, is_clip, read_given, read_media
+from borex.layout import is_alike, to_extent
+from borex.media.load import Part, is_clip, read_given
+from borex.media.object_mask import read_mask
 from borex.media.read import checked_path, read_image
+from borex.media.video import Clip, read_clip
 
 SCIKIT_IMAGE = "skimage:"  # "skimage:coffee" is a photo that comes with scikit-image
-PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -96,72 +95,58 @@ def _on_one_line(text: str) -> str:
 def load_media(one: Input, extent: tuple[int, ...] | None) -> np.ndarray:
     """The media of an input, uint8 `(*extent, 3)`. `extent`: of the model; None: the file's own. A clip is brought to
     as many frames by leaving frames out, so that its masks can be as well. A GIF that moves is a clip, unless the model
-    takes images: then its first frame."""
-    path = one.folder / one.file
-    if one.file.startswith(SCIKIT_IMAGE):
-        media = _scikit_image(one.file.removeprefix(SCIKIT_IMAGE))
-    elif path.suffix.lower() in PICTURES and not (is_clip(path) and (extent is None or len(extent) == 3)):
-        media = read_image(path)
-    else:
-        from borex.media.video import read_clip
-
-        if extent is not None and len(extent) == 3:  # no more frames are kept than the model takes
-            media = read_media(read_given(path, extent, Part(frames=extent[0])))[0]
-        else:
-            media = read_clip(path).frames
-    if extent is None:
-        return media
-    if len(extent) != media.ndim - 1:
-        kind = {2: "images", 3: "clips"}.get(len(extent), f"{len(extent)} axes")
-        raise InputError(f"{one.file} has shape {media.shape}, but the model takes {kind}, {extent}")
-    return resize_media(_frames(media, extent), extent)
+    takes images: then its first frame. Raises FileError, and InputError for media of another kind than the model's."""
+    media = _given(one, extent)
+    frames = media.frames if isinstance(media, Clip) else media
+    return frames if extent is None else to_extent(frames, extent)
 
 
 def load_mask(one: Input, extent: tuple[int, ...]) -> np.ndarray | None:
-    """The object mask of an input, bool `(*extent,)`; None where it has none, or one that tells nothing at this size.
+    """The object mask of an input, bool `(*extent,)`; None where it has none, or one whose object cannot be told at
+    this size.
 
-    A picture, white on black, or an array in an .npz or .npy; what is above half of its maximum is object.
+    What `read_mask` reads, as `borex score` does; what is above half of its maximum is object. Raises FileError, and
+    InputError for a mask of another shape than the media, and for one in which nothing or everything is object.
     """
     if one.mask is None:
         return None
-    path = checked_path(one.folder / one.mask)
-    if path.suffix.lower() in PICTURES:
-        values: Any = read_image(path).mean(axis=-1)
-    else:
-        with path.open("rb") as file:
-            stored: Any = np.load(file, allow_pickle=False)
-            values = stored if isinstance(stored, np.ndarray) else stored[_mask_key(path, stored.files)]
-    if values.ndim != len(extent):
-        raise InputError(f"{path} has shape {values.shape}; expected a mask of {len(extent)} axes")
-    size = _size(one)
-    if size is not None and not is_alike(values.shape, size):
-        raise InputError(f"the mask {path} has shape {values.shape}, {one.file} {size}; expected the same shape")
-    inside = np.asarray(values, dtype=np.float32)
-    inside = (inside > inside.max() / 2).astype(np.float32)
-    found = resize(_frames(inside[..., None], extent)[..., 0], extent) >= 0.5
+    path = one.folder / one.mask
+    media = _given(one, extent)
+    values = read_mask(path, _part(extent), extent, media)
+    shape = media.frames.shape[:-1] if isinstance(media, Clip) else media.shape[:-1]
+    if not is_alike(values.shape, shape):
+        raise InputError(
+            f"the mask {path} has shape {values.shape}, {one.file} {shape}; expected the same, or one of another size "
+            "and the same shape"
+        )
+    there = values > values.max() / 2
+    if not there.any() or there.all():
+        raise InputError(
+            f"{'nothing' if not there.any() else 'everything'} in the mask {path} is object; expected an object, white "
+            "or above 0, and something around it. Mend the mask, or leave it out of the table"
+        )
+    found = to_extent(there.astype(np.float32)[..., None], extent)[..., 0] >= 0.5
     return found if found.any() and not found.all() else None
 
 
-@lru_cache(maxsize=1)  # many rows of one input come after each other
-def _size(one: Input) -> tuple[int, int] | None:
-    """`(H, W)` of a picture; None for what is none, or is wrong in a way that its reader says."""
-    if one.file.startswith(SCIKIT_IMAGE):
-        return None
+def _given(one: Input, extent: tuple[int, ...] | None) -> np.ndarray | Clip:
+    """The picture of an input, or its clip: of a clip, no more frames are kept than the model takes."""
     path = one.folder / one.file
-    return read_image(path).shape[:2] if path.suffix.lower() in PICTURES and not is_clip(path) else None
+    if one.file.startswith(SCIKIT_IMAGE):
+        media: np.ndarray | Clip = _scikit_image(one.file.removeprefix(SCIKIT_IMAGE))
+    elif not is_clip(path):
+        media = read_image(path)
+    elif extent is None:
+        media = read_clip(path)
+    else:
+        return read_given(path, extent, _part(extent))
+    if extent is not None and len(extent) != 2:
+        raise InputError(f"{one.file} is a picture, but the model takes clips of {extent}")
+    return media
 
 
-def _mask_key(path: Path, names: list[str]) -> str:
-    if "masks" in names or len(names) == 1:
-        return "masks" if "masks" in names else names[0]
-    raise FileError(f"{path} holds the arrays {', '.join(names)}; expected one, or one named 'masks'")
-
-
-def _frames(media: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
-    """A clip's frames, those in the middle of as many equal parts as the model takes; an image as it is."""
-    if media.ndim != 4 or len(media) <= extent[0]:
-        return media
-    return media[((np.arange(extent[0]) + 0.5) * len(media) / extent[0]).astype(int)]
+def _part(extent: tuple[int, ...]) -> Part:
+    return Part(frames=extent[0]) if len(extent) == 3 else Part()
 
 
 def _scikit_image(name: str) -> np.ndarray:
