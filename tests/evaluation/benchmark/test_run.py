@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from borex.errors import FileError, InputError, ModelError
 from borex.evaluation import score
@@ -231,3 +232,48 @@ def test_a_model_that_is_none_is_said_before_anything_is_run(few: Path) -> None:
     with pytest.raises(InputError, match="the model is 'lite7'; expected lite0, motionnet, frame-mean"):
         run(read_config(path), few / "out")
     assert not (few / "out").exists()
+
+
+def test_what_was_replaced_between_two_runs_is_read_anew(few: Path) -> None:
+    """In one process: the file of an input, its mask, and what makes the model."""
+    (few / "labels.csv").write_text("file,class_index,mask\np0.png,1,m0.png\n")
+    config = read_config(write_config(few, method("perfect"), budgets="[5]"))
+    run(config, few / "first")
+    there = read_image(few / "m0.png")
+    for name, picture in (("p0.png", read_image(few / "p0.png")), ("m0.png", there)):
+        Image.fromarray(picture[::-1]).save(few / name)
+    (row,) = run(config, few / "second")
+    np.testing.assert_array_equal(np.load(map_path(few / "second", row.key)), there[::-1, :, 0] > 0)
+    assert row.scores["average_precision"] == 1
+
+
+def test_a_model_file_that_was_replaced_is_another_model(few: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+
+    def write(least: float) -> None:
+        """Class 1 with the mean of the input, but at least `least`."""
+        from onnx import TensorProto, helper, numpy_helper
+
+        known = [("least", np.array(least, np.float32)), ("one", np.array(1.0, np.float32))]
+        nodes = [
+            helper.make_node("ReduceMean", ["x"], ["mean"], axes=[2, 3], keepdims=0),
+            helper.make_node("ReduceMean", ["mean"], ["grey"], axes=[1], keepdims=1),
+            helper.make_node("Max", ["grey", "least"], ["p"]),
+            helper.make_node("Sub", ["one", "p"], ["q"]),
+            helper.make_node("Concat", ["q", "p"], ["y"], axis=1),
+        ]
+        graph = helper.make_graph(
+            nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, *EXTENT])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+            [numpy_helper.from_array(value, name) for name, value in known],
+        )  # fmt: skip
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        onnx.save(made, few / "net.onnx")
+
+    config = write_config(few, method("noise"), budgets="[5]")
+    config.write_text(config.read_text().replace(f"{HERE}:model", "net.onnx"))
+    for least in (0.75, 0.875):
+        write(least)
+        (row, *_) = run(read_config(config), few / str(least))
+        assert row.p_target == least

@@ -90,6 +90,8 @@ def run(
     """
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise InputError(f"processes is {processes!r}; expected a whole number, at least 1")
+    _model.cache_clear()  # what lies under a name may have changed since an earlier run in this process
+    _last.clear()
     inputs = read_inputs(config.inputs)
     jobs = jobs_of(config, inputs)
     for method in config.methods:
