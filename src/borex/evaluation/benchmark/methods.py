@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ import numpy as np
 from borex.baselines import Baseline, baseline_of
 from borex.blackbox import Asker, Model
 from borex.errors import BudgetError, InputError
+from borex.evaluation.benchmark.modules import find_function
 from borex.layout import resize
 from borex.targets import Target
 
@@ -106,24 +105,6 @@ def find_method(run: str, folder: Path) -> Method:
     if ":" not in run:
         raise InputError(f"the method is {run!r}; expected one of {', '.join(METHODS)}, or 'module:function'")
     return find_function(run, folder)
-
-
-def find_function(spelled: str, folder: Path) -> Callable[..., Any]:
-    """The function that "module:function" names; InputError where there is none."""
-    module, _, name = spelled.partition(":")
-    if str(folder.resolve()) not in sys.path:
-        sys.path.insert(0, str(folder.resolve()))
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
-            raise InputError(f"{spelled!r} needs the package {error.name!r}, which is not installed") from error
-        raise InputError(f"{spelled!r}: there is no module {module!r}, neither in {folder} nor installed") from error
-    except AttributeError as error:
-        raise InputError(f"{spelled!r}: the module {module!r} has no {name!r}") from error
-    if not callable(found):
-        raise InputError(f"{spelled!r} is no function")
-    return found
 
 
 def run_method(run: str, task: Task, folder: Path, options: dict[str, Any], noise: float = 0.0) -> Found:

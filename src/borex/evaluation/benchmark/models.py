@@ -8,7 +8,7 @@ from typing import Any
 from borex.blackbox import Model
 from borex.errors import InputError
 from borex.evaluation.benchmark.config import ModelSpec
-from borex.evaluation.benchmark.methods import find_function
+from borex.evaluation.benchmark.modules import find_function
 from borex.models import as_model, default, frame_mean, motionnet
 
 EMBEDDED = {"lite0": default, "motionnet": motionnet}
