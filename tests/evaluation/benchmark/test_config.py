@@ -74,6 +74,10 @@ def test_tables_of_inputs_can_lie_elsewhere(tmp_path: Path) -> None:
         ("seeds = [0, 3]", "seeds = [true]", "seeds[0] is True; expected a whole number, at least 0"),
         ("title", "titel", "titel is not known here; expected name, inputs, models"),
         ("baseline = 12.5", "baseline = []", "baseline is []; expected str or int or float"),
+        ("baseline = 12.5", 'baseline = "blurr"', "baseline is 'blurr'; expected one of 'blur', 'soft', 'mean'"),
+        ("baseline = 12.5", "baseline = 0.5", "the baseline is 0.5, but the media is uint8, from 0 to 255"),
+        ("baseline = 12.5", "baseline = 1000", "the baseline is 1000, but the media is uint8, from 0 to 255"),
+        ("baseline = 12.5", "baseline = nan", "NaN or Inf; expected finite values"),
         ("n = 4", "m = 4", "inputs[0].m is not known here; expected table, where, rows, n"),
         ("n = 4", "n = 0", "inputs[0].n is 0"),
         ("n = 4", "rows = 2", "inputs[0].rows is 2; expected [start, step], such as [1, 2]: the rows 1, 3, 5 …"),
@@ -99,6 +103,11 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, t
     with pytest.raises(InputError, match=re.escape(text)) as caught:
         read_config(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("baseline", ['"blur"', '"soft"', '"mean"', '"black"', '"frozen"', "0", "255", "127.5"])
+def test_every_baseline_is_one(tmp_path: Path, baseline: str) -> None:
+    read_config(written(tmp_path, GOOD.replace("baseline = 12.5", f"baseline = {baseline}")))
 
 
 def test_what_is_no_toml_is_refused(tmp_path: Path) -> None:

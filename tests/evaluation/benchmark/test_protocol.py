@@ -149,6 +149,14 @@ def test_what_only_ever_failed_may_be_corrected(few: Path) -> None:
         run_in(few, method("broken"), {"budgets": "[5]"})
 
 
+def test_a_folder_without_a_row_that_is_done_takes_another_protocol(few: Path) -> None:
+    run_in(few, method("broken"), {"budgets": "[5]"})
+    rows = run_in(few, method("noise"), {"budgets": "[5]", "steps": 11, "baseline": '"mean"'})
+    assert {row.status for row in rows} == {"done"}
+    with pytest.raises(InputError, match="in which steps is 11; now it is 10"):
+        run_in(few, method("noise"), {"budgets": "[5]", "steps": 10, "baseline": '"mean"'})
+
+
 def test_other_weights_in_the_file_of_a_model_are_another_model(few: Path) -> None:
     def facts(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())["models"]  # type: ignore[no-any-return]

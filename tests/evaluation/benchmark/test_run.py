@@ -206,6 +206,19 @@ def test_mistakes_are_found_before_anything_is_run(few: Path) -> None:
     assert not (few / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "text"), [({"mask": "p1.png"}, "p1.png is a picture in colour"), ({"baseline": '"frozen"'}, "frozen")]
+)
+def test_what_is_wrong_with_an_input_is_found_before_a_method_costs_anything(
+    few: Path, changes: dict[str, str], text: str
+) -> None:
+    log, table = few / "log", few / "labels.csv"
+    table.write_text(table.read_text().replace("m1.png", changes.pop("mask", "m1.png")))
+    rows = run_in(few, method("perfect", log=str(log)), {"budgets": "[5]", **changes})
+    assert text in rows[1].error
+    assert len(log.read_text() if log.exists() else "") == sum(row.status == "done" for row in rows)
+
+
 def test_a_process_that_dies_is_said_and_loses_nothing(few: Path) -> None:
     (few / "dying.py").write_text("import os\ndef die(task):\n    os._exit(3)\n")
     rows = method("noise") + '[[methods]]\nname = "dying"\nrun = "dying:die"\n'

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from borex.baselines import baseline_of
 from borex.errors import FileError, InputError
 from borex.media.read import checked_path
 
@@ -136,13 +139,19 @@ def _config(given: dict[str, Any], path: Path, data: Path) -> Config:
         budgets=budgets,
         seeds=_counts("seeds", given.get("seeds", [0]), least=0),
         steps=_count("steps", given.get("steps", 56)),
-        baseline=_typed("baseline", given.get("baseline", "mean"), (str, int, float)),
+        baseline=_baseline(given.get("baseline", "mean")),
         correct_only=_typed("correct_only", given.get("correct_only", False), (bool,)),
         ours=ours,
         pairs=_pairs(given.get("pairs", []), methods, budgets),
         title=_typed("title", given.get("title", ""), (str,)),
         text=_typed("text", given.get("text", ""), (str,)),
     )
+
+
+def _baseline(given: Any) -> str | float:
+    found: str | float = _typed("baseline", given, (str, int, float))
+    baseline_of(found, np.array([0, 255], np.uint8).reshape(1, 1, 2, 1))  # as photos and clips are; raises InputError
+    return found
 
 
 def _method(i: int, one: dict[str, Any]) -> MethodSpec:

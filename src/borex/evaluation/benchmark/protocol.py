@@ -46,7 +46,7 @@ def check_protocol(path: Path, config: Config, inputs: list[Input], rows: list[R
             part: {name: facts for name, facts in before.get(part, {}).items() if name in names[part]} for part in names
         }
         known = told["inputs"]
-        for name, was, now_is in _differences({**before, **told}, now):
+        for name, was, now_is in _differences({**before, **told} if shown else told, now):
             raise InputError(
                 f"{path.parent} holds rows in which {name} is {was!r}; now it is {now_is!r}. Choose another folder "
                 "with --out, or another name for what has changed"

@@ -183,19 +183,19 @@ def make_row(config: Config, job: Job, out: Path) -> Row:
     name, model_name, method, budget, job_seed = job.key
     blank = Row(name, job.input.kind, model_name, method, budget, job_seed, "failed", {})
     try:
-        model, media, target, p_target, top = _prepared(config, job.model, job.input)
-        blank = replace(blank, target=target, p_target=p_target)
-        if config.correct_only and top != target:
+        given = _prepared(config, job.model, job.input)
+        blank = replace(blank, target=given.target, p_target=given.p_target)
+        if given.is_skipped:
             return replace(blank, status="skipped")
         meter = Meter(job.budget)
         seed = seed_of(job.seed, job.input.name)
-        task = Task(meter.metered(model), job.model.name, media, target, job.budget, seed)
+        task = Task(meter.metered(given.model), job.model.name, given.media, given.target, job.budget, seed)
         start = perf_counter()
         found = run_method(job.method.run, task, config.folder, job.method.options, job.method.noise)
         seconds = perf_counter() - start
         scores = score(
-            model, media, found.saliency, target, baseline=baseline_of(config.baseline, media, model.mean),
-            object_mask=load_mask(job.input, media.shape[:-1]), steps=config.steps,
+            given.model, given.media, found.saliency, given.target, baseline=given.baseline,
+            object_mask=given.object_mask, steps=config.steps,
         )  # fmt: skip
         _keep(map_path(out, job.key), found.saliency)
     except Exception as error:  # noqa: BLE001  a failed row is a row: what fails is a method's own code
@@ -213,11 +213,25 @@ def _model(make: str, options: str, folder: Path, name: str) -> Model:
     return make_model(ModelSpec(name, make, json.loads(options)), folder)
 
 
-_last: dict[Any, Any] = {}  # of the input at hand, which many methods see one after the other
+@dataclass(frozen=True)
+class _Prepared:
+    """An input under a model: the model, the media at its extent, the class to explain and its probability; and, unless
+    the row is skipped, what maps are scored with."""
+
+    model: Model
+    media: np.ndarray
+    target: int
+    p_target: float
+    is_skipped: bool
+    baseline: np.ndarray | float = 0.0
+    object_mask: np.ndarray | None = None
 
 
-def _prepared(config: Config, spec: ModelSpec, one: Input) -> tuple[Model, np.ndarray, int, float, int]:
-    """The model, the media at its extent, the class to explain, its probability, and the model's top class."""
+_last: dict[Any, _Prepared] = {}  # of the input at hand, which many methods see one after the other
+
+
+def _prepared(config: Config, spec: ModelSpec, one: Input) -> _Prepared:
+    """What a row begins with: whatever is wrong with the input is found before a method costs anything."""
     model = _model(spec.make, json.dumps(spec.options), config.folder, spec.name)
     key = (config.folder, spec.name, spec.make, str(spec.options), one)
     if key not in _last:
@@ -230,8 +244,12 @@ def _prepared(config: Config, spec: ModelSpec, one: Input) -> tuple[Model, np.nd
         target = top if one.target is None else one.target
         if target >= len(chances):
             raise InputError(f"the class of {one.file} is {target}; the model {spec.name!r} has {len(chances)} classes")
+        found = _Prepared(model, media, target, float(chances[target]), config.correct_only and top != target)
+        if not found.is_skipped:
+            baseline = baseline_of(config.baseline, media, model.mean)
+            found = replace(found, baseline=baseline, object_mask=load_mask(one, media.shape[:-1]))
         _last.clear()
-        _last[key] = model, media, target, float(chances[target]), top
+        _last[key] = found
     return _last[key]
 
 
