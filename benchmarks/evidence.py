@@ -48,15 +48,19 @@ def means_table(found: list[Mean]) -> list[str]:
     """The means of one model, a line for each method and budget."""
     at = {(one.budget, one.method, one.score): one for one in found}
     scores = [score for score in SHOWN if any(one.score == score for one in found)]
-    lines = ["Means over inputs; the best of each number of model inputs in bold.", ""]
+    lines = [
+        "Means over n inputs, or as many as a cell says in brackets; the best of each number of model inputs in bold.",
+        "",
+    ]
     lines += [f"| method | model inputs | {' | '.join(map(spelled, scores))} | n |", "|---" * (len(scores) + 3) + "|"]
     for budget, method in sorted(dict.fromkeys(key[:2] for key in at), key=lambda key: key[0]):
-        cells, n = [], 0
-        for one in (at.get((budget, method, score)) for score in scores):
+        line = [at.get((budget, method, score)) for score in scores]
+        n = max((one.n for one in line if one), default=0)
+        cells = []
+        for one in line:
             is_best = one is not None and one.mean == best(found, one.model, one.score, budget)
             value = "" if one is None else f"{one.mean:.3f}"
-            cells.append(f"**{value}**" if is_best else value)
-            n = max(n, one.n if one else 0)
+            cells.append((f"**{value}**" if is_best else value) + _over(one.n if one else n, n))
         lines.append(f"| {method} | {budget} | {' | '.join(cells)} | {n} |")
     return lines
 
@@ -67,15 +71,22 @@ def tests_table(tests: list[Compared]) -> list[str]:
     at = {(one.ours, one.ours_budget, one.other, one.other_budget, one.score): one.result for one in tests}
     lines = [
         "Paired differences: median, above 0 where the first is better; p of the one-sided Wilcoxon signed-rank test,",
-        "plain / with Holm's correction over all comparisons of one score.", "",
+        "plain / with Holm's correction over all comparisons of one score; over n inputs, or as many as a cell says.", "",
         f"| | {' | '.join(map(spelled, scores))} | n |", "|---" * (len(scores) + 2) + "|",
     ]  # fmt: skip
     for pair in dict.fromkeys(key[:4] for key in at):
         results = [at.get((*pair, score)) for score in scores]
-        cells = [f"{one.median:+.3f}; {one.p:.2g} / {one.p_holm:.2g}" if one else "" for one in results]
         n = max(one.n for one in results if one)
+        cells = [
+            f"{one.median:+.3f}; {one.p:.2g} / {one.p_holm:.2g}{_over(one.n, n)}" if one else "" for one in results
+        ]
         lines.append(f"| {pair[0]} {pair[1]} against {pair[2]} {pair[3]} | {' | '.join(cells)} | {n} |")
     return lines if at else []
+
+
+def _over(n: int, of_line: int) -> str:
+    """The number of inputs of a cell, where it is not that of its line."""
+    return "" if n == of_line else f" ({n})"
 
 
 def main() -> None:

@@ -42,6 +42,16 @@ def test_it_prints_the_means_and_the_failures(few: Path, capsys: pytest.CaptureF
     assert "failed: 7 more, see the table" in said.out
 
 
+def test_a_mean_over_fewer_inputs_says_so(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = few / "labels.csv"
+    table.write_text(table.read_text().replace("m1.png", ""))
+    write_config(few, method("perfect"), budgets="[10]")
+    assert main(["benchmark", "few.toml"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[2].split()[-3:] == ["1.000", "(5)", "6"]
+    assert "means over n inputs, or (n); deletion: low is good" in said
+
+
 def test_json_is_one_document(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_config(few, budgets="[10]", ours='"perfect"')
     assert main(["benchmark", "few.toml", "--out", "there", "--json"]) == 0

@@ -57,14 +57,20 @@ def text(rows: list[Row], found: list[Mean]) -> str:
         lines += [f"{model}", " " * wide + "".join(f"{_short(score):>21}" for score in shown) + "     n"]
         for method, budget in sorted(dict.fromkeys((m, b) for m, b, _ in mine), key=lambda key: (key[1], key[0])):
             cells = [mine.get((method, budget, score)) for score in shown]
-            numbers = "".join(f"{one.mean:21.3f}" if one else " " * 21 for one in cells)
-            lines.append(f"{method:<{wide - 6}}{budget:>6}{numbers}{max(one.n for one in cells if one):6}")
+            n = max(one.n for one in cells if one)
+            numbers = "".join(f"{_mean(one, n) if one else '':>21}" for one in cells)
+            lines.append(f"{method:<{wide - 6}}{budget:>6}{numbers}{n:6}")
     low = [_short(score) for score in shown if score in LOW_IS_GOOD]
-    lines += [f"means over inputs; {' and '.join(low)}: low is good"] if low else []
+    lines += [f"means over n inputs, or (n); {' and '.join(low)}: low is good"] if low else []
     failed = [row for row in rows if row.status == "failed"]
     lines += [f"failed: {row.method} at {row.budget} on {row.input}: {row.error}" for row in failed[:5]]
     lines += [f"failed: {len(failed) - 5} more, see the table"] if len(failed) > 5 else []
     return "\n".join(lines)
+
+
+def _mean(one: Mean, n: int) -> str:
+    """A mean, with its number of inputs where that is not the `n` of its line."""
+    return f"{one.mean:.3f}" + (f" ({one.n})" if one.n != n else "")
 
 
 def _short(score: str) -> str:

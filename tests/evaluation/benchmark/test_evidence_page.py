@@ -9,7 +9,7 @@ import pytest
 
 from borex.evaluation.benchmark import read_config, read_table, run
 from borex.evaluation.benchmark.methods import find_function
-from tests.evaluation.benchmark.parts import method, write_config
+from tests.evaluation.benchmark.parts import method, write_config, write_inputs
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
@@ -33,6 +33,22 @@ def test_rows_page_and_curves(few: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(f"({picture})" in page for picture in pictures)
     assert "| noise | 2 |" in page
     assert len(read_table(few / "docs" / "few.csv")) == 9
+
+
+def test_a_cell_over_fewer_inputs_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_inputs(tmp_path, 6)
+    table = tmp_path / "labels.csv"
+    table.write_text(table.read_text().replace("m1.png", ""))
+    write_config(tmp_path, method("noise") + method("perfect"), budgets=[4], ours='"noise"')
+    kept(tmp_path, monkeypatch)
+    lines = (tmp_path / "docs" / "few.md").read_text(encoding="utf-8").splitlines()
+    mean, test = (
+        next(line for line in lines if line.startswith(start)) for start in ("| perfect", "| noise 4 against")
+    )
+    for line in (mean, test):
+        assert line.endswith(" | 6 |")
+        assert [cell.endswith(" (5) ") for cell in line.split("|")[2:-2]].count(True) == 3
+    assert " | **1.000** (5) | " in mean
 
 
 def test_without_masks_and_at_one_budget_each(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:

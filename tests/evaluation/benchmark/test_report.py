@@ -100,6 +100,19 @@ def test_the_means_are_those_of_the_rows_and_the_best_are_marked(made: Path) -> 
     assert lines[0].count('class="best"') >= 9
 
 
+def test_a_mean_over_fewer_inputs_says_so(few: Path) -> None:
+    table = few / "labels.csv"
+    table.write_text(table.read_text().replace("m1.png", ""))
+    config = read_config(write_config(few, method("noise") + method("perfect"), budgets="[5, 6]"))
+    text = report(config, run(config, few / "out"), few / "out")
+    assert '<td class="best" title="n = 2, 95 %: 1.000 to 1.000">1.000<small>(2)</small></td>' in text
+    heads, line = next((rows[i], rows[i + 2]) for rows in [Page(text).rows] for i in range(len(rows)) if rows[i])
+    assert [line[heads.index(name)].endswith("(2)") for name in ("deletion", "average precision")] == [False, True]
+    assert line[-1] == "3"
+    assert text.count("; n = 3<") == 4
+    assert text.count("; n = 2<") == 2
+
+
 def test_the_comparisons_are_those_of_the_library(made: Path) -> None:
     text, page = page_of(made)
     config = read_config(made / "few.toml")

@@ -53,7 +53,7 @@ def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{budget}" for budget in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("model inputs")
+        axes.set_xlabel(f"model inputs{_over(found)}")
         axes.set_title(f"{spelled(score)}, {'low' if score in LOW_IS_GOOD else 'high'} is good", fontsize=9, loc="left")
         axes.grid(axis="y", lw=0.4, color="#dddddd")
         if legend:
@@ -73,6 +73,13 @@ def _line(found: Sequence[Mean], method: str) -> tuple[list[int], list[float], l
     return (
         [one.budget for one in points], [one.mean for one in points], [b[0] for b in bands], [b[1] for b in bands]
     )  # fmt: skip
+
+
+def _over(found: Sequence[Mean]) -> str:
+    """Over how many inputs the means are."""
+    counts = {one.n for one in found}
+    least, most = min(counts, default=0), max(counts, default=0)
+    return f"; n = {most}" if least == most else f"; n = {least} to {most}"
 
 
 def spelled(score: str) -> str:
