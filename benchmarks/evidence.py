@@ -71,7 +71,8 @@ def tests_table(tests: list[Compared]) -> list[str]:
     at = {(one.ours, one.ours_budget, one.other, one.other_budget, one.score): one.result for one in tests}
     lines = [
         "Paired differences: median, above 0 where the first is better; p of the one-sided Wilcoxon signed-rank test,",
-        "plain / with Holm's correction over all comparisons of one score; over n inputs, or as many as a cell says.", "",
+        "plain / with Holm's correction over all comparisons of one score; over n inputs, or as many as",
+        "a cell says.", "",
         f"| | {' | '.join(map(spelled, scores))} | n |", "|---" * (len(scores) + 2) + "|",
     ]  # fmt: skip
     for pair in dict.fromkeys(key[:4] for key in at):

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from borex.errors import FileError, MissingExtraError
-from borex.evaluation.benchmark import read_config, run
+from borex.evaluation.benchmark import map_path, read_config, run
 from borex.evaluation.benchmark import report as module
 from borex.evaluation.benchmark.charts import OURS, colours_of, curves, shown
 from borex.evaluation.benchmark.report import report, write_report
@@ -148,6 +148,16 @@ def test_a_map_or_input_that_is_gone_leaves_a_gap(made: Path, tmp_path: Path) ->
     assert len(Page(report(config, rows, moved / "out")).pictures) == 7 + 6
     (moved / "labels.csv").unlink()
     assert Page(report(config, rows, moved / "out")).pictures == []
+
+
+def test_a_damaged_map_leaves_a_gap(few: Path) -> None:
+    config = read_config(write_config(few, method("noise", seeds=[0]), budgets="[5]"))
+    rows = run(config, few / "out")
+    whole = map_path(few / "out", rows[0].key).read_bytes()
+    np.save(few / "other.npy", np.zeros((3, 4, 5)))
+    for damaged in (b"", whole[:50], whole[:-9], b"no map", (few / "other.npy").read_bytes()):
+        map_path(few / "out", rows[0].key).write_bytes(damaged)
+        assert len(Page(report(config, rows, few / "out")).pictures) == 3 + 2
 
 
 def test_nothing_done_is_a_page_too(few: Path) -> None:

@@ -42,7 +42,7 @@ def write_report(
     """Writes the report of the rows to the file `path` and returns it; rows of methods or models that are not the
     benchmark's are left out.
 
-    `out`: the folder with the maps; a map or an input that is not there leaves a gap in the galleries, no more.
+    `out`: the folder with the maps; a map or an input that is not there, or is damaged, leaves a gap in the galleries, no more.
     `command`: what was called, for the record. Raises MissingExtraError without jinja2 or matplotlib, FileError where
     the file cannot be written.
     """
@@ -217,9 +217,9 @@ class _Pictures:
         try:
             media = self._load(self._inputs[name])
             saliency = None if row is None else np.load(map_path(self._out, row.key)).astype(np.float64)
-        except (KeyError, BorexError, OSError):
+            return charts.shown(media, saliency)
+        except (KeyError, BorexError, OSError, EOFError, ValueError):  # gone, or damaged
             return None
-        return charts.shown(media, saliency)
 
 
 def _gallery(rows: list[Row], at: int, methods: list[str], pictures: _Pictures, score: str) -> list[dict[str, Any]]:
