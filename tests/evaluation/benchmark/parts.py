@@ -39,6 +39,14 @@ def opposite(task: Task) -> Found:
     return Found(-perfect(task), {"note": 'so "it" says', "level": np.float64(0.25)})
 
 
+def talkative(task: Task) -> Found:
+    return Found(noise(task), {"log": "x " * 100_000})
+
+
+def unclear(task: Task) -> Found:
+    return Found(noise(task), {"weights": np.arange(3.0)})
+
+
 def noise(task: Task) -> np.ndarray:
     return task.rng().random(task.extent)
 

@@ -143,6 +143,14 @@ def test_what_a_method_says_is_kept(few: Path) -> None:
     assert row.scores["average_precision"] < 0.2
 
 
+def test_what_a_method_says_must_fit_into_a_table(few: Path) -> None:
+    rows = run_in(few, method("talkative") + method("unclear") + method("noise"), {"budgets": "[5]"})
+    assert [row.status for row in rows[:3]] == ["failed", "failed", "done"]
+    assert "are 200011 characters of JSON; expected at most 10000" in rows[0].error
+    assert "make no JSON" in rows[1].error
+    assert read_table(few / "out" / "table.csv") == rows
+
+
 def test_an_input_taken_for_another_class_is_skipped_where_that_is_asked(few: Path) -> None:
     table = few / "labels.csv"
     table.write_text(table.read_text().replace("p1.png,1", "p1.png,0"))

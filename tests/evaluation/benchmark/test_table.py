@@ -66,6 +66,12 @@ def test_another_file_is_no_table(tmp_path: Path) -> None:
     path.write_text(",".join(COLUMNS) + "\n" + ",".join("x" for _ in COLUMNS) + "\n")
     with pytest.raises(FileError, match=r"line 2, is no row of results .*mend or delete it"):
         read_table(path)
+    path.write_text(",".join(COLUMNS) + "\n" + "x" * 200_000 + "\n")
+    with pytest.raises(FileError, match=r"line 2, is no row of results \(field larger than field limit"):
+        read_table(path)
+    path.write_text("x" * 200_000 + "\n")
+    with pytest.raises(FileError, match="is no row of results"):
+        read_table(path)
     with pytest.raises(FileError, match="cannot read the table"):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(FileError, match=r"cannot write to .*--out"), open_table(tmp_path / "no" / "t.csv"):

@@ -24,13 +24,14 @@ from borex.blackbox import Model, checked_scores, find_output, probabilities
 from borex.errors import BorexError, FileError, InputError, ModelError
 from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
 from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
-from borex.evaluation.benchmark.methods import Meter, Task, find_method, run_method, seed_of
+from borex.evaluation.benchmark.methods import Found, Meter, Task, find_method, run_method, seed_of
 from borex.evaluation.benchmark.models import check_model, make_model
 from borex.evaluation.benchmark.protocol import check_protocol
 from borex.evaluation.benchmark.table import Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
 
 TABLE, PROTOCOL, MAPS = "table.csv", "protocol.json", "maps"
+MOST_FACTS = 10_000  # characters; the csv module reads no field of more than 131072
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ def make_row(config: Config, job: Job, out: Path) -> Row:
         start = perf_counter()
         found = run_method(job.method.run, task, config.folder, job.method.options, job.method.noise)
         seconds = perf_counter() - start
+        facts = _facts(job.method.run, found)
         scores = score(
             given.model, given.media, found.saliency, given.target, baseline=given.baseline,
             object_mask=given.object_mask, steps=config.steps,
@@ -201,7 +203,6 @@ def make_row(config: Config, job: Job, out: Path) -> Row:
     except Exception as error:  # noqa: BLE001  a failed row is a row: what fails is a method's own code
         named = "" if isinstance(error, BorexError) else f"{type(error).__name__}: "
         return replace(blank, error=" ".join(f"{named}{error}".split())[:500])
-    facts = json.dumps(found.facts, default=float) if found.facts else ""
     return replace(
         blank, status="done", scores=scores.as_dict(), evals=meter.evals, seconds=round(seconds, 6),
         model_seconds=round(meter.seconds, 6), facts=facts,
@@ -253,11 +254,29 @@ def _prepared(config: Config, spec: ModelSpec, one: Input) -> _Prepared:
     return _last[key]
 
 
+def _facts(run: str, found: Found) -> str:
+    """What a method says of its map, as JSON; InputError where that is no JSON, or too much for a table."""
+    try:
+        facts = json.dumps(found.facts, default=float) if found.facts else ""
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"the facts of the method {run!r} make no JSON ({error}); expected numbers and texts"
+        ) from error
+    if len(facts) > MOST_FACTS:
+        raise InputError(
+            f"the facts of the method {run!r} are {len(facts)} characters of JSON; expected at most {MOST_FACTS}. Keep "
+            "what is long in a file"
+        )
+    return facts
+
+
 def _keep(path: Path, saliency: np.ndarray) -> None:
     """Writes a map so that it is there whole or not at all."""
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.save(file, saliency.astype(np.float32))
+        file.flush()
+        os.fsync(file.fileno())  # the row that follows reaches the disk, too
     part.replace(path)
 
 

@@ -95,17 +95,18 @@ def read_table(path: str | os.PathLike[str]) -> list[Row]:
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is no table of borex benchmark: {error}") from error
     reader = csv.DictReader(io.StringIO(whole))
-    if whole and tuple(reader.fieldnames or ()) != COLUMNS:
-        raise FileError(f"{path} has other columns than a table of borex benchmark; choose another folder with --out")
     rows: dict[Key, Row] = {}
-    for cells in reader:
-        try:
-            row = Row.of(cells)
-        except (KeyError, TypeError, ValueError) as error:
+    try:
+        if whole and tuple(reader.fieldnames or ()) != COLUMNS:
             raise FileError(
-                f"{path}, line {reader.line_num}, is no row of results ({error}); mend or delete it"
-            ) from error
-        rows[row.key] = row
+                f"{path} has other columns than a table of borex benchmark; choose another folder with --out"
+            )
+        for cells in reader:
+            row = Row.of(cells)
+            rows[row.key] = row
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        line = reader.line_num + isinstance(error, csv.Error)  # which is raised before the line is counted
+        raise FileError(f"{path}, line {line}, is no row of results ({error}); mend or delete it") from error
     return list(rows.values())
 
 
