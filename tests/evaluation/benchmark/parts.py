@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,16 @@ def perfect(task: Task, pause: float = 0.0, log: str = "") -> np.ndarray:
 
 def opposite(task: Task) -> Found:
     return Found(-perfect(task), {"note": 'so "it" says', "level": np.float64(0.25)})
+
+
+def threads(task: Task) -> Found:
+    """How many the BLAS libraries have, and torch where it is loaded."""
+    from threadpoolctl import threadpool_info
+
+    torch = sys.modules.get("torch")
+    most = max(one["num_threads"] for one in threadpool_info())
+    told = [os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
+    return Found(noise(task), {"blas": most, "torch": torch.get_num_threads() if torch else 1, "told": told})
 
 
 def talkative(task: Task) -> Found:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from borex.errors import FileError, InputError, ModelError
+from borex.errors import FileError, InputError
 from borex.evaluation import score
 from borex.evaluation.benchmark import map_path, read_config, read_table, run
 from borex.evaluation.benchmark.report import seeds
 from borex.evaluation.benchmark.table import open_table
 from borex.media.read import read_image
-from tests.evaluation.benchmark.parts import EXTENT, HERE, method, model, run_in, write_config, write_inputs
-
-ROOT = Path(__file__).parents[3]
+from tests.evaluation.benchmark.parts import EXTENT, HERE, method, model, run_in, write_config
 
 
 def test_every_row_is_there_with_the_scores_of_its_map(few: Path) -> None:
@@ -66,12 +59,6 @@ def test_a_method_has_seeds_of_its_own(few: Path) -> None:
     assert seeds(read_config(few / "few.toml")) == "0; noise 0, 3"
 
 
-def test_processes_make_the_same_table(few: Path) -> None:
-    alone = run_in(few)
-    together = run(read_config(few / "few.toml"), few / "together", processes=2)
-    assert [(row.key, row.scores, row.evals) for row in together] == [(row.key, row.scores, row.evals) for row in alone]
-
-
 def test_what_is_there_is_not_made_again(few: Path) -> None:
     log = few / "log"
     once = method("perfect", log=str(log))
@@ -85,36 +72,6 @@ def test_what_is_there_is_not_made_again(few: Path) -> None:
     assert len(run_in(few, once, {"budgets": "[10, 11]"})) == 6
     assert log.read_text() == "x" * 6
     assert (few / "out" / "table.csv").read_bytes().startswith(table)
-
-
-def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    write_inputs(tmp_path, 30)
-    log, table = tmp_path / "log", tmp_path / "out" / "table.csv"
-    config = write_config(tmp_path, method("perfect", pause=0.05, log=str(log)), budgets="[10]")
-    command = [sys.executable, "-m", "borex.apps.cli", "benchmark", str(config), "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not table.exists() or table.read_bytes().count(b"\n") < 5:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-    before = table.read_bytes()
-    made = before.count(b"\n") - 1
-    assert 4 <= made < 30
-    assert before.endswith(b"\n")  # each line is one write
-    with table.open("ab") as file:  # as if the last one had broken off
-        file.write(b'p29,even,bright,perfect,10,0,done,0.12,"')
-    done = subprocess.run([*command, "--json"], env=environment, check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout)["rows"] == {"done": 30, "failed": 0, "skipped": 0}
-    after = table.read_bytes()
-    assert after.startswith(before)
-    lines = after.decode().splitlines()
-    assert len(lines) == 31
-    assert len({line.split(",")[0] for line in lines[1:]}) == 30
-    assert log.read_text().count("x") <= 31  # the one that was being made is made again
-    assert len(read_table(table)) == 30
 
 
 def test_a_failure_is_a_row_and_is_made_again_on_request(few: Path) -> None:
@@ -225,14 +182,6 @@ def test_what_is_wrong_with_an_input_is_found_before_a_method_costs_anything(
     rows = run_in(few, method("perfect", log=str(log)), {"budgets": "[5]", **changes})
     assert text in rows[1].error
     assert len(log.read_text() if log.exists() else "") == sum(row.status == "done" for row in rows)
-
-
-def test_a_process_that_dies_is_said_and_loses_nothing(few: Path) -> None:
-    (few / "dying.py").write_text("import os\ndef die(task):\n    os._exit(3)\n")
-    rows = method("noise") + '[[methods]]\nname = "dying"\nrun = "dying:die"\n'
-    with pytest.raises(ModelError, match="a process of the benchmark died"):
-        run_in(few, rows, {"budgets": "[5]"}, processes=2)
-    assert all(row.method == "noise" for row in read_table(few / "out" / "table.csv"))
 
 
 def test_a_model_is_asked_in_its_own_words(few: Path) -> None:

@@ -42,9 +42,9 @@ def write_report(
     """Writes the report of the rows to the file `path` and returns it; rows of methods or models that are not the
     benchmark's are left out.
 
-    `out`: the folder with the maps; a map or an input that is not there, or is damaged, leaves a gap in the galleries, no more.
-    `command`: what was called, for the record. Raises MissingExtraError without jinja2 or matplotlib, FileError where
-    the file cannot be written.
+    `out`: the folder with the maps; a map or an input that is not there, or is damaged, leaves a gap in the galleries,
+    no more. `command`: what was called, for the record. Raises MissingExtraError without jinja2 or matplotlib,
+    FileError where the file cannot be written.
     """
     path = Path(path)
     text = report(config, rows, Path(out), command)

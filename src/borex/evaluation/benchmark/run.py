@@ -26,6 +26,7 @@ from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
 from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
 from borex.evaluation.benchmark.methods import Found, Meter, Task, find_method, run_method, seed_of
 from borex.evaluation.benchmark.models import check_model, make_model
+from borex.evaluation.benchmark.processes import one_thread, start
 from borex.evaluation.benchmark.protocol import check_protocol
 from borex.evaluation.benchmark.table import Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
@@ -144,11 +145,13 @@ def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Generat
     """The rows of the jobs, as they are done."""
     if processes == 1:
         for job in jobs:
-            yield make_row(config, job, out)
+            with one_thread():
+                row = make_row(config, job, out)
+            yield row
         return
     waiting = iter(jobs)
     # Not forked: onnxruntime and torch have threads, which a fork would leave behind with their locks held.
-    with ProcessPoolExecutor(min(processes, max(1, len(jobs))), get_context("spawn"), _start) as pool:
+    with ProcessPoolExecutor(min(processes, max(1, len(jobs))), get_context("spawn"), start) as pool:
         running: set[Future[Row]] = set()
         try:
             while True:
@@ -168,17 +171,6 @@ def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Generat
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start() -> None:
-    """One thread a process, whatever BLAS there is; Ctrl-C is the parent's business."""
-    import signal
-
-    import scipy.linalg  # noqa: F401  its BLAS must be loaded to be limited
-    from threadpoolctl import threadpool_limits
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(1)
-
-
 def make_row(config: Config, job: Job, out: Path) -> Row:
     """Runs one method on one input, scores its map and keeps it. A failure becomes the row's `error`."""
     name, model_name, method, budget, job_seed = job.key
@@ -191,9 +183,9 @@ def make_row(config: Config, job: Job, out: Path) -> Row:
         meter = Meter(job.budget)
         seed = seed_of(job.seed, job.input.name)
         task = Task(meter.metered(given.model), job.model.name, given.media, given.target, job.budget, seed)
-        start = perf_counter()
+        began = perf_counter()
         found = run_method(job.method.run, task, config.folder, job.method.options, job.method.noise)
-        seconds = perf_counter() - start
+        seconds = perf_counter() - began
         facts = _facts(job.method.run, found)
         scores = score(
             given.model, given.media, found.saliency, given.target, baseline=given.baseline,
