@@ -36,6 +36,7 @@ def test_rows_are_chosen_and_spread(few: Path) -> None:
         ("file,kind\na.png,y\n", {"kind": "x"}, r"no row of .* has \{'kind': 'x'\}"),
         ("file,class_index\na.png,cat\n", {}, "class_index of 'a.png' is 'cat'"),
         ("file\nx/a.png\ny/a.jpg\n", {}, "two inputs are called 'a': x/a.png and y/a.jpg"),
+        ("file\na.png\nx/../a.png\n", {}, r"the input x/../a.png is there twice: two of the \[\[inputs"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, table: str, where: dict[str, str], text: str) -> None:
@@ -57,6 +58,22 @@ def test_every_so_manieth_row_is_a_part_of_its_own(tmp_path: Path) -> None:
     assert names({"kind": "a"}, (1, 2), 2) == "p1 p6"
     with pytest.raises(InputError, match="start at 7, but only 7 are left, counted from 0"):
         names({"kind": "a"}, (7, 1))
+
+
+def test_sets_that_overlap_are_said_to(few: Path) -> None:
+    with pytest.raises(InputError, match=r"the input p2.png is there twice: two of the \[\[inputs\]\] overlap"):
+        read_inputs([InputSet(few / "labels.csv", {"kind": "even"}), InputSet(few / "labels.csv", {}, (1, 1))])
+
+
+def test_blanks_around_the_names_and_values_of_a_table_mean_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('file , class_index, mask,kind\np 0.png, 2 , "m, 0.png", odd \np1.png\np2.png,,,,more\n')
+    assert read_inputs([InputSet(path)]) == [
+        Input("p 0", tmp_path, "p 0.png", "m, 0.png", 2, "odd"),
+        Input("p1", tmp_path, "p1.png", None, None, "input"),
+        Input("p2", tmp_path, "p2.png", None, None, "input"),
+    ]
+    assert [one.name for one in read_inputs([InputSet(path, {"kind": "odd"})])] == ["p 0"]
 
 
 def test_a_picture_and_its_mask_come_at_the_models_size(few: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,9 +40,15 @@ def read_inputs(sets: Sequence[InputSet]) -> list[Input]:
     found = [one for part in sets for one in _chosen(part)]
     names: dict[str, Input] = {}
     for one in found:
-        if one.name in names:
+        other = names.get(one.name)
+        if other is not None and (other.folder / other.file).resolve() == (one.folder / one.file).resolve():
             raise InputError(
-                f"two inputs are called {one.name!r}: {names[one.name].file} and {one.file}. Rename one of the files"
+                f"the input {one.file} is there twice: two of the [[inputs]] overlap, or a table has it in two rows. "
+                "Choose other rows for one of them"
+            )
+        if other is not None:
+            raise InputError(
+                f"two inputs are called {one.name!r}: {other.file} and {one.file}. Rename one of the files"
             )
         names[one.name] = one
     return found
@@ -51,7 +58,7 @@ def _chosen(part: InputSet) -> list[Input]:
     path = checked_path(part.table)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            rows = [_without_blanks(row) for row in csv.DictReader(file, skipinitialspace=True)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"{path} cannot be read as a table: {error}") from error
     columns = set(rows[0]) if rows else set()
@@ -68,6 +75,11 @@ def _chosen(part: InputSet) -> list[Input]:
     if part.n is not None and part.n < len(rows):
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, part.n).astype(int)]
     return [_input(path, row) for row in rows]
+
+
+def _without_blanks(row: dict[Any, Any]) -> dict[str, str]:
+    """A row without the blanks around its names and values; a line that ends early has empty values."""
+    return {name.strip(): (value or "").strip() for name, value in row.items() if name is not None}
 
 
 def _input(path: Path, row: dict[str, str]) -> Input:
