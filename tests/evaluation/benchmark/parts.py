@@ -63,6 +63,15 @@ def noise(task: Task) -> np.ndarray:
     return task.rng().random(task.extent)
 
 
+def close(task: Task) -> np.ndarray:
+    """Values that float32 cannot all tell apart."""
+    return 1000 + noise(task) * 1e-3
+
+
+def huge(task: Task) -> np.ndarray:
+    return 1e300 * noise(task)
+
+
 def greedy(task: Task) -> np.ndarray:
     task.scores(np.ones((task.budget, *task.extent), dtype=bool))
     task.scores(np.ones((1, *task.extent), dtype=bool))

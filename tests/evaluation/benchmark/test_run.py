@@ -41,6 +41,30 @@ def test_every_row_is_there_with_the_scores_of_its_map(few: Path) -> None:
             assert 0 < row.model_seconds <= row.seconds
 
 
+def test_the_map_that_is_kept_is_the_one_that_is_scored(few: Path) -> None:
+    rows = run_in(few, method("close") + method("huge"), {"budgets": "[5]"})
+    row = rows[0]
+    kept = np.load(map_path(few / "out", row.key))
+    assert len(np.unique(kept)) < kept.size / 10
+    inside = read_image(few / "m0.png")[..., 0] > 127
+    expected = score(model(), read_image(few / "p0.png"), kept, 1, baseline=0.0, object_mask=inside, steps=10)
+    assert row.scores == expected.as_dict()
+    assert "holds NaN or Inf" in rows[1].error
+
+
+def test_a_run_that_goes_on_gives_the_rows_that_the_first_gave(few: Path) -> None:
+    """Of a clip with an object in some frames, too, which has scores of its own."""
+    for name in ("clip", "masks"):
+        (few / name).mkdir()
+    for i in range(3):
+        (few / f"p{i}.png").rename(few / "clip" / f"{i}.png")
+        Image.fromarray(read_image(few / f"m{i}.png") * (i == 1)).save(few / "masks" / f"{i}.png")
+    (few / "labels.csv").write_text("file,class_index,mask\nclip,1,masks\n")
+    (row,) = run_in(few, method("noise"), {"budgets": "[5]"})
+    assert "time_average_precision" in row.scores
+    assert run_in(few, method("noise"), {"budgets": "[5]"}) == [row]
+
+
 def test_inputs_share_no_random_numbers_and_a_seed_repeats(few: Path) -> None:
     noise = method("noise")
     rows = run_in(few, noise, {"budgets": "[5]", "seeds": "[0, 4]"})

@@ -28,7 +28,7 @@ from borex.evaluation.benchmark.methods import Found, Meter, Task, find_method, 
 from borex.evaluation.benchmark.models import check_model, make_model
 from borex.evaluation.benchmark.processes import one_thread, start
 from borex.evaluation.benchmark.protocol import check_protocol
-from borex.evaluation.benchmark.table import Key, Row, open_table, read_table
+from borex.evaluation.benchmark.table import SCORES, Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
 
 TABLE, PROTOCOL, MAPS = "table.csv", "protocol.json", "maps"
@@ -187,17 +187,19 @@ def make_row(config: Config, job: Job, out: Path) -> Row:
         found = run_method(job.method.run, task, config.folder, job.method.options, job.method.noise)
         seconds = perf_counter() - began
         facts = _facts(job.method.run, found)
+        with np.errstate(over="ignore"):  # it becomes Inf, which is said
+            saliency = found.saliency.astype(np.float32)  # what is scored is what is kept
         scores = score(
-            given.model, given.media, found.saliency, given.target, baseline=given.baseline,
-            object_mask=given.object_mask, steps=config.steps,
+            given.model, given.media, saliency, given.target, baseline=given.baseline, object_mask=given.object_mask,
+            steps=config.steps,
         )  # fmt: skip
-        _keep(map_path(out, job.key), found.saliency)
+        _keep(map_path(out, job.key), saliency)
     except Exception as error:  # noqa: BLE001  a failed row is a row: what fails is a method's own code
         named = "" if isinstance(error, BorexError) else f"{type(error).__name__}: "
         return replace(blank, error=" ".join(f"{named}{error}".split())[:500])
     return replace(
-        blank, status="done", scores=scores.as_dict(), evals=meter.evals, seconds=round(seconds, 6),
-        model_seconds=round(meter.seconds, 6), facts=facts,
+        blank, status="done", scores={name: value for name, value in scores.as_dict().items() if name in SCORES},
+        evals=meter.evals, seconds=round(seconds, 6), model_seconds=round(meter.seconds, 6), facts=facts,
     )  # fmt: skip
 
 
@@ -266,7 +268,7 @@ def _keep(path: Path, saliency: np.ndarray) -> None:
     """Writes a map so that it is there whole or not at all."""
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
-        np.save(file, saliency.astype(np.float32))
+        np.save(file, saliency)
         file.flush()
         os.fsync(file.fileno())  # the row that follows reaches the disk, too
     part.replace(path)
