@@ -33,7 +33,8 @@ def lines(table: Path) -> dict[tuple[str, int, str], list[float]]:
         (kind, budget, score): [found.get((f"{kind}-{noise}", budget, score)) for noise in NOISE]
         for kind in STYLES for budget in budgets for score in SCORES
     }  # fmt: skip
-    return {key: [*filter(None, values)] for key, values in every.items() if None not in values}
+    there = {key: [value for value in values if value is not None] for key, values in every.items()}
+    return {key: values for key, values in there.items() if len(values) == len(NOISE)}
 
 
 def figure(table: Path) -> Figure:

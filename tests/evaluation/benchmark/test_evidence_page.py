@@ -1,4 +1,4 @@
-"""What benchmarks/evidence.py keeps of a run."""
+"""What benchmarks/evidence.py keeps of a run, and what benchmarks/low_quality.py draws."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from borex.evaluation.benchmark import read_config, read_table, run
+from borex.evaluation.benchmark import Row, read_config, read_table, run
 from borex.evaluation.benchmark.methods import find_function
+from borex.evaluation.benchmark.table import open_table
 from tests.evaluation.benchmark.parts import method, write_config, write_inputs
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
@@ -49,6 +50,16 @@ def test_a_cell_over_fewer_inputs_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         assert line.endswith(" | 6 |")
         assert [cell.endswith(" (5) ") for cell in line.split("|")[2:-2]].count(True) == 3
     assert " | **1.000** (5) | " in mean
+
+
+def test_a_mean_of_nothing_is_a_point_of_the_curve(tmp_path: Path) -> None:
+    """benchmarks/low_quality.py draws a score of exactly 0 as any other."""
+    table = tmp_path / "t.csv"
+    with open_table(table) as file:
+        for noise in (0, 50, 80, 100):
+            file.append(Row("p", "", "m", f"rise-{noise}", 9, 0, "done", {"deletion": 0.0 if noise == 80 else 0.5}))
+    found = find_function("low_quality:lines", BENCHMARKS)(table)
+    assert found == {("rise", 9, "deletion"): [0.5, 0.5, 0.0, 0.5]}
 
 
 def test_without_masks_and_at_one_budget_each(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
