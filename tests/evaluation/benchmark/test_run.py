@@ -177,6 +177,19 @@ def test_no_map_takes_the_place_of_another(few: Path) -> None:
             run_in(few, method("noise"), {"budgets": "[5]"})
 
 
+def test_a_name_too_long_for_the_file_of_a_map_is_said_before_anything_is_run(few: Path) -> None:
+    log, name = few / "log", "x" * 240
+    (few / "p2.png").rename(few / f"{name}.png")
+    (few / "labels.csv").write_text(f"file,class_index\np0.png,1\n{name}.png,1\n")
+    with pytest.raises(InputError, match=f"too long a name for a file. Rename {name}.png"):
+        run_in(few, method("perfect", log=str(log)), {"budgets": "[5]"})
+    assert not log.exists()
+    longest = "x" * (255 - len("__bright__noise__5__0.npy"))
+    (few / f"{name}.png").rename(few / f"{longest}.png")
+    (few / "labels.csv").write_text(f"file,class_index\n{longest}.png,1\n")
+    assert [row.error for row in run_in(few, method("noise"), {"budgets": "[5]"})] == [""]
+
+
 def test_two_runs_cannot_write_one_table(few: Path) -> None:
     pytest.importorskip("fcntl")
     (few / "out").mkdir()

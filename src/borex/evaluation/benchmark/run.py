@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, replace
+from errno import ENAMETOOLONG
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import get_context
@@ -129,7 +130,8 @@ def map_path(out: str | os.PathLike[str], key: Key) -> Path:
 
 
 def _check_maps(out: Path, there: list[Key], left: list[Job]) -> None:
-    """Raises InputError where one row's map would take the place of another's: a file name holds fewer characters."""
+    """Raises InputError where one row's map would take the place of another's, for a file name holds fewer characters,
+    and where its name is longer than a file's may be."""
     places = {map_path(out, key): key for key in there}
     for job in left:
         other = places.setdefault(map_path(out, job.key), job.key)
@@ -139,6 +141,19 @@ def _check_maps(out: Path, there: list[Key], left: list[Job]) -> None:
                 f"the inputs {names} would have their maps in one file, {map_path(out, job.key).name}. Rename one of "
                 "them, or choose another folder with --out"
             )
+        if _is_too_long(map_path(out, job.key)):
+            raise InputError(
+                f"the map of the input {job.input.name!r} would be called {map_path(out, job.key).name}, which is too "
+                f"long a name for a file. Rename {job.input.file}"
+            )
+
+
+def _is_too_long(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == ENAMETOOLONG
+    return False
 
 
 def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Generator[Row, None, None]:
@@ -266,7 +281,7 @@ def _facts(run: str, found: Found) -> str:
 
 def _keep(path: Path, saliency: np.ndarray) -> None:
     """Writes a map so that it is there whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_name(f"{os.getpid()}.part")  # a name that is never too long where that of the map is not
     with part.open("wb") as file:
         np.save(file, saliency)
         file.flush()
