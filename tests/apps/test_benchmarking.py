@@ -52,6 +52,15 @@ def test_a_mean_over_fewer_inputs_says_so(few: Path, capsys: pytest.CaptureFixtu
     assert "means over n inputs, or (n); deletion: low is good" in said
 
 
+def test_inputs_that_were_skipped_are_counted(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = few / "labels.csv"
+    table.write_text(table.read_text().replace(".png,1,", ".png,0,"))
+    write_config(few, method("perfect"), budgets="[10]", correct_only="true")
+    assert main(["benchmark", "few.toml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "skipped: 6 of 6 rows, as the model takes the input for another class"
+
+
 def test_json_is_one_document(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_config(few, budgets="[10]", ours='"perfect"')
     assert main(["benchmark", "few.toml", "--out", "there", "--json"]) == 0

@@ -48,7 +48,7 @@ def document(config: Config, rows: list[Row], found: list[Mean], files: dict[str
 
 
 def text(rows: list[Row], found: list[Mean]) -> str:
-    """The means as a table for a terminal, one block a model, and the failures."""
+    """The means as a table for a terminal, one block a model, and how many rows were skipped or failed."""
     shown = [score for score in scores_in(rows) if score in SHOWN]
     wide = max((len(one.method) for one in found), default=0) + 7
     lines = []
@@ -62,6 +62,10 @@ def text(rows: list[Row], found: list[Mean]) -> str:
             lines.append(f"{method:<{wide - 6}}{budget:>6}{numbers}{n:6}")
     low = [_short(score) for score in shown if score in LOW_IS_GOOD]
     lines += [f"means over n inputs, or (n); {' and '.join(low)}: low is good"] if low else []
+    skipped = sum(row.status == "skipped" for row in rows)
+    lines += (
+        [f"skipped: {skipped} of {len(rows)} rows, as the model takes the input for another class"] if skipped else []
+    )
     failed = [row for row in rows if row.status == "failed"]
     lines += [f"failed: {row.method} at {row.budget} on {row.input}: {row.error}" for row in failed[:5]]
     lines += [f"failed: {len(failed) - 5} more, see the table"] if len(failed) > 5 else []
