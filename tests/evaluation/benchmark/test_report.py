@@ -18,7 +18,7 @@ from PIL import Image
 from borex.errors import FileError, MissingExtraError
 from borex.evaluation.benchmark import map_path, read_config, run
 from borex.evaluation.benchmark import report as module
-from borex.evaluation.benchmark.charts import OURS, colours_of, curves, shown
+from borex.evaluation.benchmark.charts import OURS, colours_of, curves, shown, turns_of
 from borex.evaluation.benchmark.report import report, write_report
 from borex.evaluation.benchmark.summary import Mean, comparisons
 from tests.evaluation.benchmark.parts import method, write_config, write_inputs
@@ -139,6 +139,15 @@ def test_maps_are_shown_where_they_are(made: Path) -> None:
             assert max(picture.size) <= 168
 
 
+def test_maps_are_of_each_methods_own_first_seed(few: Path) -> None:
+    methods = method("noise", seeds=[1, 2]) + method("perfect")
+    config = read_config(write_config(few, methods, budgets="[5]", ours='"noise"'))
+    page = Page(report(config, run(config, few / "out"), few / "out"))
+    assert len(page.pictures) == 3 * 3 + 3 * 3
+    gallery = next(i for i, row in enumerate(page.rows) if row[1:] == ["noise", "perfect"])
+    assert all(row[1] for row in page.rows[gallery + 1 :])
+
+
 def test_a_map_or_input_that_is_gone_leaves_a_gap(made: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(made, moved)
@@ -183,6 +192,16 @@ def test_curves_show_every_method_once_and_say_what_is_good() -> None:
     unfinished = curves([*found, Mean("m", "b", 90, "deletion", 2, 77.0, (0.0, 99.0))], "deletion", colours, "a")
     assert ">90<" in unfinished
     assert re.findall(r">(\d\.\d)<", unfinished) == re.findall(r">(\d\.\d)<", drawn) != []
+
+
+def test_methods_of_one_colour_have_lines_of_their_own() -> None:
+    names = [f"m{i}" for i in range(33)]
+    colours = colours_of(names, "m0")
+    looks = {(colours[name], turn) for name, turn in turns_of(colours).items()}
+    assert len(looks) == 1 + 30  # ten colours in three strokes
+    found = [Mean("m", name, budget, "deletion", 5, 0.1, None) for name in names[:12] for budget in (10, 30)]
+    drawn = curves(found, "deletion", colours, "m0")
+    assert drawn.count("stroke-dasharray") == 1
 
 
 def test_of_a_clip_the_frame_with_the_most_saliency_is_shown() -> None:

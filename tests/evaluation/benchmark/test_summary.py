@@ -115,3 +115,10 @@ def test_worst_cases_are_where_another_method_is_most_ahead() -> None:
     for mine, other, by in found:
         assert (mine.method, other.method) == ("ours", "rise")
         assert by == pytest.approx(mine.scores["deletion"] - other.scores["deletion"])
+
+
+def test_worst_cases_are_of_each_methods_own_first_seed() -> None:
+    later = [replace(one, seed=2 if one.method == "ours" else 0) for one in ROWS]
+    other = [replace(one, seed=3, scores={"deletion": 9.0}) for one in ROWS]
+    expected = [(mine.input, by) for mine, _, by in worst(ROWS, "ours", 200, "deletion")]
+    assert [(mine.input, by) for mine, _, by in worst(later + other, "ours", 200, "deletion")] == expected != []

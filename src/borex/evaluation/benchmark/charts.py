@@ -15,14 +15,21 @@ from borex.media.write import overlay, picture
 
 OURS = "#b3261e"
 OTHERS = ("#1f5a93", "#3b8a5a", "#a86a00", "#6b4aa0", "#00838f", "#8a5a44", "#5f6b73", "#b8588f", "#7a8a00", "#333333")
+STROKES = ("solid", "dotted", "dashed")  # one for each turn of the colours, as matplotlib and CSS call them
 SIDE = 168  # pixels of a picture in a gallery
 
 
 def colours_of(methods: Sequence[str], ours: str | None) -> dict[str, str]:
-    """A colour for each method, the same in every chart."""
+    """A colour for each method, the same in every chart; after ten they begin anew (`turns_of`)."""
     others = [method for method in methods if method != ours]
     found = {method: OTHERS[i % len(OTHERS)] for i, method in enumerate(others)}
     return found if ours is None else {ours: OURS, **found}
+
+
+def turns_of(colours: dict[str, str]) -> dict[str, int]:
+    """Which of `STROKES` tells each method from those before it that have its colour."""
+    every = list(colours.values())
+    return {method: every[:i].count(colour) % len(STROKES) for i, (method, colour) in enumerate(colours.items())}
 
 
 def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str | None, legend: bool = False) -> str:
@@ -39,16 +46,18 @@ def curves(found: Sequence[Mean], score: str, colours: dict[str, str], ours: str
         budgets = sorted({one.budget for one in found})
         lines = {method: _line(found, method) for method in colours}
         least = min((line[0][0] for line in lines.values() if len(line[0]) > 1), default=0)
+        turns = turns_of(colours)
         for method, (at, means, low, high) in lines.items():
             if not at:
                 continue
             front = method == ours
             look: dict[str, Any] = {"color": colours[method], "zorder": 3 if front else 2}
             if len(at) == 1 and at[0] < least:
-                axes.axhline(means[0], ls=(0, (4, 3)), lw=1.1, label=method, **look)
+                axes.axhline(means[0], ls=(0, (4 * (1 + turns[method]), 3)), lw=1.1, label=method, **look)
                 continue
             axes.fill_between(at, low, high, alpha=0.16 if front else 0.07, lw=0, **look)
-            axes.plot(at, means, marker="o", ms=4 if front else 3, lw=2.4 if front else 1.3, label=method, **look)
+            look |= {"ls": STROKES[turns[method]], "lw": 2.4 if front else 1.3}
+            axes.plot(at, means, marker="o", ms=4 if front else 3, label=method, **look)
         ticks = [budget for budget in budgets if budget >= least]
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{budget}" for budget in ticks])

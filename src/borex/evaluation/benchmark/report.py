@@ -21,7 +21,16 @@ from borex.evaluation.benchmark.config import Config
 from borex.evaluation.benchmark.inputs import Input, load_media, read_inputs
 from borex.evaluation.benchmark.models import make_model
 from borex.evaluation.benchmark.run import map_path
-from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means, scores_in, worst
+from borex.evaluation.benchmark.summary import (
+    Compared,
+    Mean,
+    best,
+    comparisons,
+    means,
+    of_first_seeds,
+    scores_in,
+    worst,
+)
 from borex.evaluation.benchmark.table import Row
 
 GALLERY = 8  # inputs shown
@@ -76,14 +85,15 @@ def report(config: Config, rows: Sequence[Row], out: Path, command: str = "") ->
     rows = [row for row in rows if row.method in methods and row.model in models]
     found, tests = means(rows), comparisons(rows, config)
     done = [row for row in rows if row.status == "done"]
-    names = [method.name for method in config.methods]
+    colours = charts.colours_of([method.name for method in config.methods], config.ours)
     text: str = page.get_template("report.html").render(
         config=config,
         seeds=seeds(config),
         title=config.title or config.name,
         inputs=Counter(row.kind for row in {row.input: row for row in done}.values()),
         counts=Counter(row.status for row in rows),
-        colours=charts.colours_of(names, config.ours),
+        colours=colours,
+        strokes={method: charts.STROKES[turn] for method, turn in charts.turns_of(colours).items()},
         sections=[
             section(config, rows, found, tests, model.name, out)
             for model in config.models
@@ -224,10 +234,9 @@ class _Pictures:
 
 def _gallery(rows: list[Row], at: int, methods: list[str], pictures: _Pictures, score: str) -> list[dict[str, Any]]:
     """Inputs spread evenly over those that have the most methods, each with the map of every method."""
-    seed = min(row.seed for row in rows)
     by_name: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        if row.seed == seed and (row.budget == at or _is_alone(rows, row)):
+    for row in of_first_seeds(rows):
+        if row.budget == at or _is_alone(rows, row):
             by_name.setdefault(row.input, {})[row.method] = row
     full = max(len(found) for found in by_name.values())
     whole = [name for name, found in by_name.items() if len(found) == full]

@@ -147,15 +147,21 @@ def best(found: Sequence[Mean], model: str, score: str, budget: int) -> float:
     return min(values) if score in LOW_IS_GOOD else max(values)
 
 
+def of_first_seeds(rows: Sequence[Row]) -> list[Row]:
+    """The rows of each method's first seed: methods may have seeds of their own."""
+    first: dict[str, int] = {}
+    for row in rows:
+        first[row.method] = min(row.seed, first.get(row.method, row.seed))
+    return [row for row in rows if row.seed == first[row.method]]
+
+
 def worst(rows: Sequence[Row], method: str, budget: int, score: str, n: int = 6) -> list[tuple[Row, Row, float]]:
     """The inputs on which `method` loses most to the best of the others at a budget: its row, that other's row, and by
-    how much, worst first; ties by name. Of several seeds, the first."""
+    how much, worst first; ties by name. Of several seeds, each method's first."""
     sign = -1.0 if score in LOW_IS_GOOD else 1.0
-    seeds = sorted({row.seed for row in rows})[:1]
     there = [
-        row for row in rows
-        if row.status == "done" and row.budget == budget and row.seed in seeds and score in row.scores
-    ]  # fmt: skip
+        row for row in of_first_seeds(rows) if row.status == "done" and row.budget == budget and score in row.scores
+    ]
     losses = []
     for mine in (row for row in there if row.method == method):
         others = [
