@@ -20,16 +20,26 @@ def read_mask(path: Path, part: Part, extent: tuple[int, ...] | None, media: np.
     """An object mask `(*extent,)` of the media, of its own size in space: a picture in grey, an array or an .npz
     (`read_map`), or of a clip a folder or video of pictures, of which white is the object.
 
-    Of a video the same `part` is read as of the `media`; a folder or an array holds a mask for each frame of the clip's
-    file, of which those of the frames that were read are taken, or one for each that was read. Raises FileError, and
-    InputError for another number of masks.
+    Of a clip there is a mask for each frame of its file, of which those of the frames that were read are taken, or one
+    for each frame that was read; of a video like the clip the same `part` is read as of the `media`. Raises FileError,
+    and InputError for another number of masks.
     """
     if path.is_dir() and isinstance(media, Clip):
         return _of_folder(path, media)
     if is_clip(path):
-        return np.asarray(read_media(read_given(path, extent, part))[0].mean(axis=-1))
+        return _of_video(path, part, extent, media)
     values = read_map(path, MASK_KEYS)
     return values[_places(path, len(values), media)] if isinstance(media, Clip) and values.ndim == 3 else values
+
+
+def _of_video(path: Path, part: Part, extent: tuple[int, ...] | None, media: np.ndarray | Clip) -> np.ndarray:
+    if isinstance(media, Clip):
+        n = len(read_clip(path, size=(8, 8)).seconds)
+        places = _places(path, n, media)
+        if n == len(media.seconds):  # those of the frames that were read: no part of them, but all
+            film = read_media(read_given(path, extent, Part(frames=n, stride=1)))[0]
+            return np.asarray(film[places].mean(axis=-1))
+    return np.asarray(read_media(read_given(path, extent, part))[0].mean(axis=-1))
 
 
 def _places(path: Path, n: int, clip: Clip) -> list[int]:

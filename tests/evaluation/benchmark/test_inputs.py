@@ -216,7 +216,8 @@ def test_each_mask_is_that_of_its_frame(tmp_path: Path, name: str, fps: int) -> 
     (tmp_path / "c").mkdir()
     for t, mask in enumerate(masks):
         Image.fromarray(mask).save(tmp_path / "c" / f"{t}.png")
-    for given in ("c.npz", "c"):
+    write_clip(tmp_path / f"film-{name}", np.repeat(masks[..., None].astype(np.uint8) * 255, 3, axis=-1), fps)
+    for given in ("c.npz", "c", f"film-{name}"):
         one = Input("c", tmp_path, name, given, None, "")
         seen, mask = load_media(one, (16, 32, 96)).mean(axis=-1) > 120, load_mask(one, (16, 32, 96))
         assert mask is not None
@@ -228,10 +229,16 @@ def test_masks_of_a_clip_may_be_those_of_the_frames_that_are_read(tmp_path: Path
     write_clip(tmp_path / "c.mp4", np.zeros((12, 32, 48, 3), np.uint8), fps=8)
     masks = np.zeros((4, 32, 48), dtype=bool)
     masks[1, :16] = True
-    np.savez(tmp_path / "c.npz", masks=masks)
-    found = load_mask(Input("c", tmp_path, "c.mp4", "c.npz", None, ""), (4, 32, 48))
-    assert found is not None
-    np.testing.assert_array_equal(found, masks)
+    film = np.repeat(masks[..., None].astype(np.uint8) * 255, 3, axis=-1)
+    np.savez(tmp_path / "masks.npz", masks=masks)
+    write_clip(tmp_path / "masks.mp4", film, fps=2)
+    for name in ("masks.npz", "masks.mp4"):
+        found = load_mask(Input("c", tmp_path, "c.mp4", name, None, ""), (4, 32, 48))
+        assert found is not None
+        np.testing.assert_array_equal(found, masks)
+    write_clip(tmp_path / "masks.mp4", film[:3], fps=2)
+    with pytest.raises(InputError, match=r"masks.mp4 holds 3 masks, but .*c.mp4 has 12 frames, of which 4 are read"):
+        load_mask(Input("c", tmp_path, "c.mp4", "masks.mp4", None, ""), (4, 32, 48))
 
 
 @pytest.mark.parametrize(
