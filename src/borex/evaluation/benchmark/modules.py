@@ -5,12 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from zlib import crc32
 
 from borex.errors import InputError
 
@@ -20,12 +17,15 @@ _folders: set[Path] = set()  # in which modules were looked for
 def find_function(spelled: str, folder: Path) -> Callable[..., Any]:
     """The function that "module:function" names, the module looked for in `folder` first.
 
-    A module that lies there is taken, whatever of its name is installed or was loaded from another folder. Raises
-    InputError where there is none, and for whatever its import raises.
+    A module that lies there is taken, whatever of its name was loaded from the folder of another benchmark. Raises
+    InputError where there is none, where it has the name of one of Python's or of a loaded package, and for whatever
+    its import raises.
     """
     name, _, function = spelled.partition(":")
     try:
         module = _module(name, folder.resolve())
+    except InputError:
+        raise
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise InputError(f"{spelled!r}: there is no module {name!r}, neither in {folder} nor installed") from error
@@ -53,9 +53,9 @@ def _module(name: str, folder: Path) -> ModuleType:
                 del sys.modules[one]
     top = name.partition(".")[0]
     is_taken = top in sys.stdlib_module_names or top in sys.modules
-    return _apart(name, folder) if is_taken and _is_there(name, folder) and not _is_of(top, folder) else (
-        importlib.import_module(name)
-    )  # fmt: skip
+    if is_taken and _is_there(name, folder) and not _is_of(top, folder):
+        raise InputError(f"the module {name!r} in {folder} has the name of another one, {top!r}. Rename it")
+    return importlib.import_module(name)
 
 
 def _is_there(name: str, folder: Path) -> bool:
@@ -68,23 +68,3 @@ def _is_of(top: str, folder: Path) -> bool:
     module = sys.modules.get(top)
     file, places = getattr(module, "__file__", None), getattr(module, "__path__", ())
     return str(folder / top) in places or (file is not None and Path(file).resolve() == folder / f"{top}.py")
-
-
-def _apart(name: str, folder: Path) -> ModuleType:
-    """A module beside one of the same name that others go on using, such as the standard library's."""
-    top, dot, rest = name.partition(".")
-    own = f"_{crc32(str(folder).encode()):08x}_{top}"
-    if own not in sys.modules:
-        file = folder / top / "__init__.py" if (folder / top / "__init__.py").is_file() else folder / f"{top}.py"
-        spec = spec_from_file_location(own, file) if file.is_file() else ModuleSpec(own, None, is_package=True)
-        assert spec is not None
-        if not file.is_file():  # a folder without a file of its own
-            spec.submodule_search_locations = [str(folder / top)]
-        sys.modules[own] = module_from_spec(spec)
-        try:
-            if spec.loader is not None:
-                spec.loader.exec_module(sys.modules[own])
-        except BaseException:
-            del sys.modules[own]
-            raise
-    return importlib.import_module(own + dot + rest)
