@@ -52,6 +52,7 @@ def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
         (["refine", "photo.png", "--initial", "lrp"], "LRP looks inside the network, so it needs a torch.nn.Module"),
         (["refine", "photo.png", "--initial", "rize.npy"], "there is no file rize.npy"),
         (["refine", "photo.png", "--initial", "photo.png"], "is a picture in colour; expected a heat map"),
+        (["score", "photo.png", "flat.npy", "--mask", "photo.png"], "is a picture in colour; expected a mask"),
         (["refine", "photo.png", "--initial", "nan.npy"], "NaN or Inf in 1 of 6 places"),
         (["refine", "photo.png", "--model", "text.png"], "expected one that ends in .onnx"),
         (["refine", "photo.png", "--model", "no.onnx"], "no.onnx"),

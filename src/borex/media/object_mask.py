@@ -28,7 +28,7 @@ def read_mask(path: Path, part: Part, extent: tuple[int, ...] | None, media: np.
         return _of_folder(path, media)
     if is_clip(path):
         return _of_video(path, part, extent, media)
-    values = read_map(path, MASK_KEYS)
+    values = read_map(path, MASK_KEYS, "mask")
     return values[_places(path, len(values), media)] if isinstance(media, Clip) and values.ndim == 3 else values
 
 

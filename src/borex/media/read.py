@@ -35,8 +35,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS) -> np.ndarray:
-    """The heat map in a file, as floats: raw values of an .npy or .npz, in [0, 1] from a greyscale picture.
+def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS, what: str = "heat map") -> np.ndarray:
+    """The heat map, or `what` else it is, in a file, as floats: raw values of an .npy or .npz, in [0, 1] from a
+    greyscale picture.
 
     An .npz must hold one array, or one named as one of `keys`, "saliency" or "map" (a saved Explanation does). A
     picture is greyscale of 8 or 16 bits; one in colour raises FileError, for colours do not tell values. Pickled
@@ -56,8 +57,8 @@ def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS) -> np
     rgb = np.asarray(image.convert("RGB"))
     if (rgb != rgb[..., :1]).any():
         raise FileError(
-            f"{path} is a picture in colour; expected a heat map: a greyscale picture, an .npy or .npz. The values "
-            "cannot be told from colours; save the map itself, for example with numpy.save"
+            f"{path} is a picture in colour; expected a {what}: a greyscale picture, an .npy or .npz. The values "
+            "cannot be told from colours; save them themselves, for example with numpy.save"
         )
     return rgb[..., 0] / 255.0
 
