@@ -166,6 +166,53 @@ def test_code_without_a_rule_is_named(code: Any, says: str) -> None:
     assert state(net) == before
 
 
+class Swish(torch.autograd.Function):  # type: ignore[misc]
+    """A function with a backward of its own, as networks have that save memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        s = x.sigmoid()
+        return slope * s * (1 + x * (1 - s))
+
+
+def _scripted(_: Any, x: Any) -> Any:
+    """A function that TorchScript runs."""
+    return torch.jit.trace(lambda given: given * given.sigmoid(), x.detach(), check_trace=False)(x)
+
+
+def small() -> Any:
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(4, 5),
+    )  # fmt: skip
+
+
+def traced(net: Any) -> Any:
+    return torch.jit.trace(net, torch.rand(1, 3, *photo().shape[:2]))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Gate(lambda _, x: Swish.apply(x)), "no rule for Swish, a torch.autograd.Function. It knows"),
+        (lambda: Gate(_scripted), "no rule for sigmoid in scripted or traced code, which the layer Gate"),
+        (lambda: traced(small()), "no rule for a module that was scripted or traced"),
+        (lambda: torch.nn.Sequential(traced(small()[:2]), *small()[2:]), "no rule for the layer 0 that was .* traced"),
+        (lambda: torch.nn.Sequential(torch.jit.script(small()[0]), *small()[1:]), "no rule for the layer 0 that was"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_code_that_no_rule_reaches_is_named(make: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        lrp(seeded(make).eval(), photo(), 1)
+
+
 @pytest.mark.parametrize("code", [lambda _, x: 3 * x.relu() + 1, lambda _, x: torch.nn.functional.gelu(x) / 2])
 def test_factors_and_activations_let_relevance_pass(code: Any) -> None:
     net, media = seeded(lambda: Gate(code)), photo()

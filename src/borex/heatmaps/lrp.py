@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ def lrp(
     None: the flat rule for the first layer, z+ for convolutions, epsilon for linear layers ("epsilon plus flat"), with
     batch norms merged into the layers before them and sums split in proportion (zennit's norm rule).
 
-    The module is left as it was. Raises InputError, which names the layer, where no rule fits: attention and layer
-    norms have none.
+    The module is left as it was. Raises InputError, which names the layer, where no rule fits: attention, layer
+    norms, scripted and traced code, and a torch.autograd.Function of the network's own have none.
     """
     with opened("LRP", model, media, target, layout) as box:
         needs("LRP", "zennit", _package)
@@ -42,7 +42,7 @@ def lrp(
                 relevance = _propagated(box, x, between)
         else:
             with composite.context(box.module):
-                relevance = _propagated(box, x, nullcontext())
+                relevance = _propagated(box, x)
     if not np.isfinite(relevance).all():
         raise ModelError("the relevance holds NaN or Inf; expected finite numbers. Check the module's parameters")
     return resize(relevance, box.extent)
@@ -54,13 +54,15 @@ def _package() -> Any:
     return zennit
 
 
-def _propagated(box: Opened, x: Any, between: AbstractContextManager[Any]) -> np.ndarray:
+def _propagated(box: Opened, x: Any, between: Any = None) -> np.ndarray:
     """The relevance of every input value, summed over channels: what zennit's rules make of the gradient. `between`:
-    entered for the way forward alone, as zennit computes on the way back."""
+    a `rules.Between`, entered for the way forward alone, as zennit computes on the way back; None: no such rules."""
     import torch
 
-    with between:
+    with between or nullcontext():
         scores = box.answer(x)
+    if between is not None:
+        between.check(scores)
     # What is propagated is the share that each output has in the value: a, and -b of a pair.
     (share,) = torch.autograd.grad(box.value(scores), scores, retain_graph=True)
     (slope,) = torch.autograd.grad(scores, x, share * scores.detach())

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from zennit.canonizers import NamedMergeBatchNorm
 from zennit.composites import EpsilonPlus, MixedComposite, NameMapComposite
 from zennit.layer import Sum
@@ -44,6 +45,7 @@ def suited(module: Any, run: Callable[[], Any]) -> Iterator[Between]:
 
     `run`: runs the module once, so that it is seen which layer feeds which: norms are merged into the layer whose
     output they take, and the first layer is the one that runs first. Raises InputError for a layer without a rule.
+    `Between.check` says the same of what only shows in the graph.
     """
     order, merged = _seen(module, run)
     first = next((name for name, layer in order if isinstance(layer, Linear)), None)
@@ -83,6 +85,9 @@ def _seen(module: Any, run: Callable[[], Any]) -> tuple[list[tuple[str, Any]], l
     try:
         for name, layer in module.named_modules():
             kind = type(layer).__name__
+            if isinstance(layer, torch.jit.ScriptModule):  # its layers run where no rule can be put on them
+                at = f"the layer {name}" if name else "a module"
+                raise InputError(NO_RULE.format(what=f"{at} that was scripted or traced ({kind})"))
             if isinstance(layer, BatchNorm) and layer.running_var is None:
                 raise InputError(NO_RULE.format(what=f"the layer {name} ({kind}), which normalises by its own batch"))
             if _ruled(layer):
@@ -152,6 +157,8 @@ class Between(TorchFunctionMode):  # type: ignore[misc]
         self._running = ExitStack()
         self._rules: list[Any] = []  # on sums and means: a hook holds its rule by a weak reference only
         self._inside: list[str] = []  # layers that are running, the innermost last
+        self._seen = 0  # how many functions are running that came by here
+        self._missed: str | None = None  # the first operation that ran without one
         self._ruled = 0  # how many of those have a rule: what they do inside is theirs
 
     def __enter__(self) -> Any:
@@ -162,11 +169,30 @@ class Between(TorchFunctionMode):  # type: ignore[misc]
             leave = layer.register_forward_hook(self._left(ruled))
             self._running.callback(enter.remove)
             self._running.callback(leave.remove)
+        self._running.enter_context(Below(self._unseen))
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         self._running.close()
         super().__exit__(*error)
+
+    def check(self, scores: Any) -> None:
+        """Raises InputError where something of the way to the scores had no rule and could not be seen while it ran:
+        scripted and traced code, whose interpreter would hide the error, and a torch.autograd.Function of the network's
+        own, which runs without gradients, and whose backward would be taken for a rule."""
+        if self._missed is not None:
+            raise InputError(NO_RULE.format(what=self._missed))
+        found, waiting = set(), [scores.grad_fn]
+        while waiting:
+            node = waiting.pop()
+            if node is None or node in found:
+                continue
+            found.add(node)
+            waiting += [before for before, _ in node.next_functions]
+            if isinstance(node, torch.autograd.function.BackwardCFunction):
+                made = node._forward_cls
+                if not made.__module__.startswith(("zennit.", "borex.")):
+                    raise InputError(NO_RULE.format(what=f"{made.__name__}, a torch.autograd.Function"))
 
     def remove(self) -> None:
         """Takes away the rules of sums and means, once relevance has gone back through them."""
@@ -190,7 +216,21 @@ class Between(TorchFunctionMode):  # type: ignore[misc]
         return hook
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        self._seen += 1
+        try:
+            return self._ruled_by(func, args, kwargs or {})
+        finally:
+            self._seen -= 1
+
+    def _unseen(self, name: str) -> None:
+        if not self._seen and not self._ruled and self._missed is None:
+            self._missed = f"{name} in scripted or traced code, which {self._at()} calls"
+
+    def _at(self) -> str:
+        name = self._inside[-1] if self._inside and self._inside[-1] else type(self._module).__name__
+        return f"the layer {name}"
+
+    def _ruled_by(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         inputs = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor) and one.requires_grad]
         name = getattr(func, "__name__", "")
         if self._ruled or not inputs or name in MOVING_CODE:
@@ -205,14 +245,25 @@ class Between(TorchFunctionMode):  # type: ignore[misc]
                 return Through.apply(inputs[0], lambda x: func(x, *rest, **kwargs))
         result = func(*args, **kwargs)
         if isinstance(result, torch.Tensor) and result.requires_grad:
-            at = self._inside[-1] if self._inside and self._inside[-1] else type(self._module).__name__
-            raise InputError(NO_RULE.format(what=f"{name}, which the layer {at} calls"))
+            raise InputError(NO_RULE.format(what=f"{name}, which {self._at()} calls"))
         return result
 
     def _put(self, rule: Any, layer: Any) -> Any:
         """The layer with a rule on it."""
         self._rules.append((rule, rule.register(layer)))
         return layer
+
+
+class Below(TorchDispatchMode):  # type: ignore[misc]
+    """Says the name of every operation that runs, from wherever it is called."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._say(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
 
 
 def _same_shape(args: Any) -> bool:
