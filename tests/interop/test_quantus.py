@@ -70,6 +70,16 @@ def test_its_pointing_game_and_the_mass_in_the_mask() -> None:
         assert np.mean(scores) > 0.6
 
 
+def test_target_0_of_a_single_output_is_that_output() -> None:
+    class One(Seen):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x)[:, 1:]
+
+    found = explain(One(), X[:1], [0], **OPTIONS)
+    assert np.array_equal(found, explain(One(), X[:1], [1], **OPTIONS))
+    assert found[0, 0][INSIDE].mean() > 0
+
+
 def test_clips_and_wrong_shapes() -> None:
     net = seeded(lambda: Conv(3))
     found = explain(net, np.ones((1, 3, 4, 12, 14), np.float32), [2], max_evals=20, output="logits")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from borex.errors import InputError, MissingExtraError
+from borex.interop.single import is_single, output_target
 from borex.refine import refine
 
 try:
@@ -40,7 +41,8 @@ class Refined(Attribution):  # type: ignore[misc]
 
         `inputs`: a tensor `(n, C, H, W)` or `(n, C, T, H, W)`, or a tuple of one. `baselines`: what hidden values
         become: a number, a tensor that broadcasts to an input or one for each; None: a blur. `target`: a class, or one
-        an input (list or tensor); None: the top class of each, or a single output itself. `additional_forward_args`:
+        an input (list or tensor); None: the top class of each. Of a single output, None and 0 are that output itself,
+        whatever its sign. `additional_forward_args`:
         passed on; tensors of `n` rows go with their input. `initial`: the map to refine, as in `borex.refine`; of
         arrays and tensors one for each input, `(n, C, *extent)`, such as another attribution of Captum, or
         `(n, *extent)`.
@@ -49,20 +51,21 @@ class Refined(Attribution):  # type: ignore[misc]
         if not isinstance(tensor, torch.Tensor) or tensor.ndim not in (4, 5):
             got = tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise InputError(f"inputs are {got}; expected one tensor (n, C, H, W) or (n, C, T, H, W)")
-        maps = []
+        layout = "NCHW" if tensor.ndim == 4 else "NCTHW"
+        maps, single = [], False
         for at in range(len(tensor)):
             one = tensor[at : at + 1]
+            model = self._black_box(one, *_rows(additional_forward_args, at, len(tensor)))
+            single = is_single(model, one, layout) if at == 0 else single
             explanation = refine(
-                self._black_box(one, *_rows(additional_forward_args, at, len(tensor))),
+                model,
                 one,
                 _own(initial, at, len(tensor), tensor.ndim),
-                target=_target(target, at, len(tensor)),
+                target=output_target(_target(target, at, len(tensor)), single),
                 baseline=_baseline(baselines, at, len(tensor)),
-                layout="NCHW" if tensor.ndim == 4 else "NCTHW",
+                layout=layout,
                 **self.options,
             )
-            if target is None and explanation.record.scores.shape[1] == 1 and explanation.target.index == 0:
-                explanation = explanation.for_target(1)  # which a single output speaks for, whatever its sign
             maps.append(torch.from_numpy(explanation.saliency / one.shape[1]))
         attributions = torch.stack(maps)[:, None].to(tensor).expand_as(tensor).clone()
         return (attributions,) if isinstance(inputs, tuple) else attributions

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from borex.errors import InputError
+from borex.interop.single import is_single, output_target
 from borex.refine import refine
 
 # What Quantus passes to every explain_func, whether it is of use or not.
@@ -19,7 +20,7 @@ def explain(model: Any, inputs: np.ndarray, targets: Any, **options: Any) -> np.
         quantus.PixelFlipping()(model, x, y, explain_func=explain, explain_func_kwargs={"max_evals": 200})
 
     `model`: a `torch.nn.Module`, or what else both `borex.refine` and Quantus take. `inputs`: channels first.
-    `targets`: a class for each. `options`: those of `borex.refine`.
+    `targets`: a class for each; 0 of a single output is that output itself. `options`: those of `borex.refine`.
     """
     inputs = np.asarray(inputs)
     if inputs.ndim not in (4, 5):
@@ -29,8 +30,9 @@ def explain(model: Any, inputs: np.ndarray, targets: Any, **options: Any) -> np.
     if inputs.ndim == 5:
         model = _of_clips(model)
     classes = np.broadcast_to(np.asarray(targets).reshape(-1), len(inputs)).tolist()
+    single = is_single(model, inputs[:1], layout)
     maps = [
-        refine(model, one[None], target=target, layout=layout, **options).saliency
+        refine(model, one[None], target=output_target(target, single), layout=layout, **options).saliency
         for one, target in zip(inputs, classes, strict=True)
     ]
     return np.stack(maps)[:, None].astype(np.float32)
