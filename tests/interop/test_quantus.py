@@ -80,6 +80,21 @@ def test_target_0_of_a_single_output_is_that_output() -> None:
     assert found[0, 0][INSIDE].mean() > 0
 
 
+def test_the_name_that_evaluate_gives_it_is_no_method() -> None:
+    found = explain(Seen(), X[:1], Y[:1], method="BOREx", **OPTIONS)
+    assert np.array_equal(found, explain(Seen(), X[:1], Y[:1], **OPTIONS))
+    assert not np.array_equal(found, explain(Seen(), X[:1], Y[:1], method="paper", **OPTIONS))
+    scores = quantus.evaluate(
+        metrics={"sparseness": quantus.Sparseness(disable_warnings=True)},
+        xai_methods={"BOREx": explain},
+        model=Seen().eval(),
+        x_batch=X,
+        y_batch=Y,
+        explain_func_kwargs=OPTIONS,
+    )
+    assert np.isfinite(scores["BOREx"]["sparseness"]).all()
+
+
 def test_clips_and_wrong_shapes() -> None:
     net = seeded(lambda: Conv(3))
     found = explain(net, np.ones((1, 3, 4, 12, 14), np.float32), [2], max_evals=20, output="logits")

@@ -9,6 +9,7 @@ import numpy as np
 from borex.errors import InputError
 from borex.interop.single import is_single, output_target
 from borex.refine import refine
+from borex.settings import METHODS
 
 # What Quantus passes to every explain_func, whether it is of use or not.
 OF_QUANTUS = ("device", "softmax", "channel_first", "img_size", "nr_channels")
@@ -26,6 +27,8 @@ def explain(model: Any, inputs: np.ndarray, targets: Any, **options: Any) -> np.
     if inputs.ndim not in (4, 5):
         raise InputError(f"inputs have shape {inputs.shape}; expected (n, C, H, W) or (n, C, T, H, W)")
     options = {key: value for key, value in options.items() if key not in OF_QUANTUS}
+    if options.get("method") not in METHODS:  # quantus.evaluate passes what its user calls this function
+        options.pop("method", None)
     layout = "NCHW" if inputs.ndim == 4 else "NCTHW"
     if inputs.ndim == 5:
         model = _of_clips(model)
