@@ -165,6 +165,38 @@ def test_an_explanation_of_shap() -> None:
         accepted(names, IMAGE, target="dog", labels=labels)
 
 
+def test_names_that_shap_invents_are_no_classes() -> None:
+    shap = pytest.importorskip("shap")
+    values, data = signed(1, 14, 21, 3, 2), np.zeros((1, 14, 21, 3))
+    expected = values.sum(axis=3)[0]
+    invented = shap.Explanation(values, data=data, output_names=["Output 0", "Output 1"])
+    np.testing.assert_allclose(accepted(invented, IMAGE, target=1, labels=["no", "yes"]), expected[..., 1])
+    np.testing.assert_allclose(accepted(invented, IMAGE, target="no", labels=["no", "yes"]), expected[..., 0])
+    np.testing.assert_allclose(accepted(invented, IMAGE, target="yes", labels=["yes"]), expected[..., 1])
+    for labels in (["no", "yes", "perhaps"], None):  # of argsort.flip[:2] the first is the top class
+        with pytest.raises(
+            InputError, match=r"names its 2 outputs 'Output 0' to 'Output 1', .* sv\[\.\.\., k\], or .*output_names="
+        ):
+            accepted(invented, IMAGE, target=0, labels=labels)
+    np.testing.assert_allclose(accepted(invented[..., 1], IMAGE, target=0), expected[..., 1])
+
+
+def test_the_one_map_of_shap_is_of_the_target() -> None:
+    shap = pytest.importorskip("shap")
+    values, data = signed(1, 14, 21, 3, 1), np.zeros((1, 14, 21, 3))
+    expected, labels = values.sum(axis=3)[0, ..., 0], ["dog", "espresso", "tabby cat"]
+    of_one = shap.Explanation(values, data=data, output_names=["espresso"])
+    for given in (of_one, of_one[..., 0], of_one[0]):
+        for target in ("espresso", 1, Target(1, "espresso"), None):
+            np.testing.assert_allclose(accepted(given, IMAGE, target=target, labels=labels), expected)
+        for target in ("dog", 2, ("espresso", "dog")):
+            with pytest.raises(TargetError, match="shap's explanation is of 'espresso', and what is explained '"):
+                accepted(given, IMAGE, target=target, labels=labels)
+    for name in ("Output 0", "espresso against dog"):
+        given = shap.Explanation(values, data=data, output_names=[name])
+        np.testing.assert_allclose(accepted(given, IMAGE, target=("espresso", "dog"), labels=labels), expected)
+
+
 def test_an_explanation_of_lime() -> None:
     segments = np.repeat(np.arange(3), 98).reshape(IMAGE)
     found = SimpleNamespace(segments=segments, local_exp={4: [(2, 0.5), (0, -0.25)], 1: [(1, 1.0)]}, top_labels=[4, 1])
@@ -178,9 +210,21 @@ def test_an_explanation_of_lime() -> None:
 
 def test_channels_and_classes_behind_are_told_from_a_batch() -> None:
     with pytest.raises(
-        InputError, match=r"with channels and 4 classes behind; expected that of one class: initial\[\.\.\., 7\]"
+        InputError, match=r"with channels, and with 4 classes behind; expected that of one class: initial\[\.\.\., 7\]"
     ):
         accepted(np.ones((1, 12, 9, 3, 4)), (12, 9), channels=3)
+    with pytest.raises(
+        InputError, match=r"\(3, 12, 9, 10\), with channels, .* 10 classes behind; .*initial\[\.\.\., 7"
+    ):
+        accepted(np.ones((1, 3, 12, 9, 10)), (12, 9), target=1)  # as shap gives it of a torch model
+    with pytest.raises(InputError, match=r"\(2, 12, 9, 3\), a batch of 2 maps"):
+        accepted(np.ones((2, 12, 9, 3)), (12, 9), target=1)
+    for extent in ((12, 9), (5, 12, 9)):
+        with pytest.raises(
+            InputError, match=r"with 10 classes or channels behind; .*initial\[\.\.\., 7\].*initial\.sum\(axis=-1\)"
+        ):
+            accepted(np.ones((*extent, 10)), extent, target=3)
+    assert accepted(np.arange(729).reshape(9, 9, 9), (9, 9), target=3).tolist()[0][0] == 243  # classes first, as above
 
 
 def test_the_maps_of_a_batch_are_no_stack_of_classes() -> None:

@@ -44,10 +44,10 @@ def accepted(
         values = values[0]
     if values.ndim == len(extent) + 1:
         values = _without_channels(values, extent, channels, target, labels)
-    elif values.ndim == len(extent) + 2 and values.shape[: len(extent)] == extent:
+    elif values.ndim == len(extent) + 2 and _has_classes_last(values, extent, channels):
         raise InputError(
-            f"the initial map has shape {values.shape}, with channels and {values.shape[-1]} classes behind; expected "
-            "that of one class: initial[..., 7]"
+            f"the initial map has shape {values.shape}, with channels, and with {values.shape[-1]} classes behind; "
+            "expected that of one class: initial[..., 7]"
         )
     elif values.ndim == len(extent) + 2:
         raise InputError(
@@ -64,6 +64,13 @@ def _is_in_colour(values: np.ndarray) -> bool:
             colours = np.moveaxis(values, axis, -1)[..., :3]
             return bool((colours != colours[..., :1]).any())
     return False
+
+
+def _has_classes_last(values: np.ndarray, extent: tuple[int, ...], channels: int) -> bool:
+    """Whether an array with two axes more than the extent has classes behind, and channels before them or in front."""
+    sizes = {*CHANNELS, channels}
+    is_in_front = len(values) in sizes and values.shape[-1] not in sizes  # else a batch, channels last
+    return values.shape[: len(extent)] == extent or (values.shape[1:-1] == extent and is_in_front)
 
 
 def looks_like_file(text: str) -> bool:
@@ -120,22 +127,50 @@ def _shap(given: Any, target: Any, labels: Sequence[str] | None) -> np.ndarray:
     """The values in a shap.Explanation, of the output that is the target's class."""
     values, data = np.asarray(given.values), given.data
     n_axes = values.ndim if data is None else np.ndim(data)
-    if values.ndim <= n_axes:
-        return values
-    if values.shape[-1] == 1:
-        return values[..., 0]
     names = given.output_names
     names = names[0] if names is not None and len(names) == 1 and np.ndim(names[0]) == 1 else names
+    if values.ndim <= n_axes or values.shape[-1] == 1:
+        if isinstance(names, str) or (names is not None and len(names) == 1):
+            _check_name(names if isinstance(names, str) else str(names[0]), target, labels)
+        return values if values.ndim <= n_axes else values[..., 0]
+    n = values.shape[-1]
     numbered = getattr(given, "output_indexes", None)
+    is_invented = names is not None and list(map(str, names)) == [f"Output {i}" for i in range(n)]
     if numbered is not None:
         keys: list[Any] = [int(i) for i in np.ravel(numbered)]
-    elif names is None or all(isinstance(name, (int, np.integer)) for name in names):
-        keys = [int(name) for name in names] if names is not None else list(range(values.shape[-1]))
+    elif is_invented and (labels is None or n != max(2, len(labels))):
+        raise InputError(
+            f"shap's explanation names its {n} outputs {names[0]!r} to {names[-1]!r}, as shap does where it knows no "
+            "names, in whatever order it was asked for them; which classes they are cannot be told. Take one of them, "
+            "sv[..., k], or give shap the names: shap.Explainer(..., output_names=labels)"
+        )
+    elif names is None or is_invented:
+        keys = list(range(n))
+    elif all(isinstance(name, (int, np.integer)) for name in names):
+        keys = [int(name) for name in names]
     else:
         keys = [_index(str(name), labels or list(map(str, names))) for name in names]
         labels = labels or list(map(str, names))
     known = {key: lambda _, at=at: values[..., at] for at, key in enumerate(keys)}
     return _of_target(known, target, labels, "shap's explanation", None)
+
+
+def _check_name(name: str, target: Any, labels: Sequence[str] | None) -> None:
+    """Raises TargetError where the one map that there is has the name of another class than the target. A name that is
+    no label, as shap invents them, says nothing."""
+    if labels is None or target is None or callable(target):
+        return
+    found = target if isinstance(target, Target) else _found(target, labels)
+    parts = name.split(" against ")
+    try:
+        named = _found(tuple(parts) if len(parts) == 2 else name, labels)
+    except TargetError:
+        return
+    if found.function is None and (named.index, named.against) != (found.index, found.against):
+        raise TargetError(
+            f"shap's explanation is of {name!r}, and what is explained {found.label!r}; expected the map of the same. "
+            "Say target=, or ask shap for that output"
+        )
 
 
 def _without_channels(
@@ -154,6 +189,11 @@ def _without_channels(
         raise InputError(
             f"the initial map has shape {values.shape}; which axis is channels (or classes) cannot be told. Take it "
             "out: initial.sum(axis=...) for channels, initial[target] for classes"
+        )
+    if values.shape[:-1] == extent != values.shape[1:]:
+        raise InputError(
+            f"the initial map has shape {values.shape}, with {values.shape[-1]} classes or channels behind; expected "
+            "one map: initial[..., 7] for classes, initial.sum(axis=-1) for channels"
         )
     if len(extent) == 2 and target is not None:
         if labels is not None and len(values) != max(2, len(labels)):
