@@ -176,13 +176,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--motion", choices=MOTIONS, default="clockwise")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--out", type=Path, default=Path("motion.mp4"), help="an .mp4 or .gif; beside it the mask, .npz"
+        "--out", type=Path, default=Path("motion.mp4"), help="an .mp4 or .gif; beside it the mask, …_mask.npz"
     )
     given = parser.parse_args(arguments)
     clip = motion_clip(given.motion, [read_image(given.photo)], np.random.default_rng(given.seed))
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_clip(given.out, clip.frames, FPS)
-    np.savez_compressed(given.out.with_suffix(".npz"), masks=clip.mask)
+    np.savez_compressed(given.out.with_name(f"{given.out.stem}_mask.npz"), masks=clip.mask)
     print(f"{given.out}: {clip.motion} in frames {clip.start} to {clip.end}")
 
 

@@ -40,6 +40,25 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     assert len(names) > 2
 
 
+def test_the_files_that_the_commands_on_clips_read_are_made_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av")
+    from borex.apps.cli import main
+
+    page = ROOT / "docs" / "clips.md"
+    (tmp_path / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    block = BLOCK.search(page.read_text(encoding="utf-8"))
+    assert block is not None
+    exec(compile(block[1], name(page), "exec"), {"__name__": page.stem})
+    commands = re.findall(r"^    borex ((?:refine|score) motion.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["refine", "score"]
+    for command in commands:
+        few = ["--max-evals", "40"] if command.startswith("refine") else ["--steps", "2"]
+        assert main([*command.replace("--max-evals 400", "").split(), *few]) == 0
+
+
 def anchors(page: Path) -> set[str]:
     """What the headings of a page are linked by: small letters, hyphens for spaces, no other punctuation."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)

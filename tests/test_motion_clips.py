@@ -81,6 +81,15 @@ def test_motionnet_knows_every_motion(made: ModuleType, photo: np.ndarray) -> No
     assert (np.diag(chances) > 0.6).all()
 
 
+def test_the_mask_does_not_lie_where_the_explanation_is_written(made: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    made.main(["--motion", "right", "--seed", "1", "--out", str(tmp_path / "motion.mp4")])
+    assert {path.name for path in tmp_path.iterdir()} == {"motion.mp4", "motion_mask.npz"}
+    with np.load(tmp_path / "motion_mask.npz") as held:
+        assert held["masks"].any(axis=(1, 2)).any()
+        assert held["masks"].shape[1:] == (made.SIDE, made.SIDE)
+
+
 def test_the_script_that_trains_runs_and_exports_the_interface_of_the_embedded_model(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("onnx")
