@@ -111,7 +111,7 @@ class Explanation:
                 return np.ascontiguousarray(spread(cells[None], extent[:axes])[0])
             return resize(values, extent[:axes], np.float32)
 
-        saliency = shown if self._kept_initial else brought(self.saliency)
+        saliency = shown if self.kept_initial else brought(self.saliency)
         return replace(
             self, saliency=saliency, std=brought(self.std), initial=shown, media=media, excerpt=excerpt,
             profile_std=None if self.profile_std is None else brought(self.profile_std),
@@ -146,15 +146,16 @@ class Explanation:
     # --- pictures, made in borex.media
 
     @property
-    def _kept_initial(self) -> bool:
+    def kept_initial(self) -> bool:
         """Whether the check chose the initial map, so that `saliency` is that map."""
         return self.check is not None and self.check.chosen == "initial"
 
     def overlay(self, media: np.ndarray | None = None, limits: tuple[float, float] | None = None) -> np.ndarray:
         """The media under its heat map, uint8 RGB `(*extent, 3)`; `limits`: saliency of the colours' two ends."""
-        from borex.media.write import overlay
+        from borex.media import show, write
 
-        return overlay(self._media(media), self.smooth(self.saliency), limits=limits)
+        limits = show.limits(self) if limits is None else limits
+        return write.overlay(self._media(media), self.smooth(self.saliency), limits=limits)
 
     def panel(self, media: np.ndarray | None = None, max_side: int = 360) -> np.ndarray:
         """Uint8 RGB `(H, W, 3)`. Of an image: it, its initial map unless that is flat, the refined map and its standard
@@ -194,7 +195,7 @@ class Explanation:
 
     @property
     def _nothing_stands_out(self) -> bool:
-        is_refined = self.record.settings.method == "field" and not self._kept_initial
+        is_refined = self.record.settings.method == "field" and not self.kept_initial
         return is_refined and np.ptp(self.saliency) > 0 and bool((np.abs(self.saliency) < 2 * self.std).all())
 
     def shown_frames(self) -> np.ndarray:
@@ -238,7 +239,7 @@ class Explanation:
         from borex.media.write import smooth
 
         grid = self.record.settings.grid
-        at_pixels = values is self.saliency and self._kept_initial
+        at_pixels = values is self.saliency and self.kept_initial
         return values if at_pixels or self.record.settings.method != "field" else smooth(_cells(values, grid))
 
     def _repr_html_(self) -> str:

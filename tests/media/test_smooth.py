@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 import borex
-from borex.media.write import overlay, smooth
+from borex.explanation import Check
+from borex.media import show
+from borex.media.write import display_limits, overlay, smooth
 
 H, W = 40, 61
 
@@ -62,3 +68,76 @@ def test_a_panel_has_the_initial_map_only_where_there_is_one(photo: np.ndarray, 
     given = borex.refine(bright_middle, photo, photo[..., 0] / 255.0, target=1, max_evals=60, baseline="black")
     assert given.panel().shape[1] > flat.shape[1] + 50
     assert given.panel(max_side=30).shape[1] < given.panel().shape[1]
+
+
+def with_cells_below(found: borex.Explanation, stds: float) -> borex.Explanation:
+    """The map with cells that lie so many of their standard deviations below 0, and far enough to be seen."""
+    saliency, std, high = found.saliency.copy(), found.std.copy(), found.saliency.max()
+    saliency[..., :6, :], std[..., :6, :] = -high, high / stds
+    return replace(found, saliency=saliency, std=std)
+
+
+def ends(found: borex.Explanation) -> tuple[float, float]:
+    limits = show.limits(found)
+    assert limits is not None
+    return limits
+
+
+def test_colours_diverge_where_a_cell_is_two_standard_deviations_below_0(explained: borex.Explanation) -> None:
+    noise, signed = with_cells_below(explained, 1.9), with_cells_below(explained, 2.1)
+    assert display_limits(noise.smooth(noise.saliency))[0] < 0  # what the values alone would say
+    assert ends(noise)[0] == 0
+    assert ends(signed)[0] == -ends(signed)[1] < 0
+    kept = replace(noise, check=Check((0.5,), 1.0, 0.0, "initial"))  # in its own units, which std says nothing about
+    assert ends(kept) == display_limits(kept.saliency)
+    assert show.limits(replace(noise, saliency=np.zeros_like(noise.saliency))) is None
+
+
+def test_every_picture_has_the_same_colours(
+    explained: borex.Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from borex.apps.outputs import write
+
+    noise, drawn = with_cells_below(explained, 1.9), []
+    smoothed = noise.smooth(noise.saliency)
+
+    def seen(media: np.ndarray, saliency: np.ndarray, alpha: float = 0.85, limits: Any = None) -> np.ndarray:
+        if saliency.shape == smoothed.shape and np.array_equal(saliency, smoothed):
+            drawn.append(limits)
+        return overlay(media, saliency, alpha, limits)
+
+    for module in ("write", "show", "plots"):
+        monkeypatch.setattr(f"borex.media.{module}.overlay", seen)
+    monkeypatch.setattr("borex.apps.outputs.overlay", seen)
+    noise.overlay()
+    noise.panel()
+    noise._repr_html_()
+    noise.save(tmp_path / "one.png")
+    write(noise, tmp_path, "two")
+    assert drawn == [ends(noise)] * 6
+    pytest.importorskip("matplotlib")
+    assert any(axis.get_xlim() == pytest.approx(ends(noise)) for axis in noise.plot().axes)
+
+
+def test_so_has_every_picture_of_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (5, 22, 30, 3), dtype=np.uint8)
+
+    def bright(batch: np.ndarray) -> np.ndarray:
+        seen = batch[:, :2, 12:].mean(axis=(1, 2, 3, 4)) / 255
+        return np.stack([1 - seen, seen], axis=1)
+
+    noise = with_cells_below(borex.refine(bright, clip, target=1, max_evals=40, baseline="black"), 1.9)
+    assert display_limits(noise.smooth(noise.saliency))[0] < 0 == ends(noise)[0]
+    drawn = []
+
+    def seen(media: np.ndarray, saliency: np.ndarray, alpha: float = 0.85, limits: Any = None) -> np.ndarray:
+        drawn.append(limits)
+        return overlay(media, saliency, alpha, limits)
+
+    for module in ("film", "plots"):
+        monkeypatch.setattr(f"borex.media.{module}.overlay", seen)
+    noise.panel()
+    show.frames(noise)
+    pytest.importorskip("matplotlib")
+    noise.plot()
+    assert drawn == [ends(noise)] * 3

@@ -80,6 +80,18 @@ def test_limits_are_robust_and_say_whether_a_map_is_signed() -> None:
     assert display_limits(0.5 + 0.01 * blob())[0] > 0.4  # an offset says nothing
 
 
+def test_limits_of_a_map_whose_noise_is_known() -> None:
+    signed, high = blob() - blob(x=0.2), display_limits(blob() - blob(x=0.2))[1]
+    low, most = display_limits(signed, is_signed=False)
+    assert low == 0
+    assert most == pytest.approx(high, rel=0.1)
+    slightly = blob() - 0.05
+    assert display_limits(slightly, is_signed=True)[0] == -display_limits(slightly, is_signed=True)[1] < -0.8
+    low, high = display_limits(-blob(), is_signed=False)  # noise alone: none of it is seen
+    assert low == 0 < high
+    assert (colours(-blob(), (low, high)) == scale(False)[0]).all()
+
+
 def test_limits_of_flat_and_nearly_flat_maps() -> None:
     assert display_limits(np.full((H, W), 0.3)) == (0.3, 0.3)
     assert display_limits(np.full((H, W), np.nan)) == (0, 0)

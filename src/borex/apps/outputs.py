@@ -14,6 +14,7 @@ import numpy as np
 from borex.errors import BorexError, FileError, MissingExtraError
 from borex.explanation import Explanation
 from borex.media.load import read_media
+from borex.media.show import limits
 from borex.media.video import Clip
 from borex.media.write import overlay, picture, save_png
 
@@ -73,7 +74,9 @@ def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
         else:
             assert explanation.media is not None
             small = picture(explanation.media, MAX_SIDE)
-            save_png(files["overlay"], overlay(small, explanation.smooth(explanation.saliency)))
+            save_png(
+                files["overlay"], overlay(small, explanation.smooth(explanation.saliency), limits=limits(explanation))
+            )
             save_png(files["panel"], explanation.panel())
     except BaseException:  # pictures can be made anew, answers cannot
         explanation.save(files["explanation"])

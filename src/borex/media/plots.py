@@ -10,7 +10,7 @@ import numpy as np
 from borex.errors import InputError, MissingExtraError
 from borex.layout import resize
 from borex.media.film import at_frames, tiles
-from borex.media.write import display_limits, overlay, picture, scale
+from borex.media.write import Limits, display_limits, overlay, picture, scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,14 +28,15 @@ def figure(
     history: np.ndarray | None = None,
     history_label: str = "score",
     returned: str = REFINED,
+    limits: Limits | None = None,
 ) -> Figure:
     """A matplotlib Figure: the picture, its initial map, the refined map over it, and how sure it is.
 
     `media` `(H, W, channels)`, any range; `initial`, `saliency`, `std`: maps of any resolution, in raw values, each
     with its own colour bar; None leaves a panel out. For a clip see `clip_figure`. `history`: values `(n,)` after each
     evaluation, or `(n, 2)`: evaluations so far and the value; a curve below the pictures, named `history_label`.
-    `returned`: what to call `saliency`. The figure belongs to no window and to no pyplot state:
-    `figure.savefig(path)`, or the last line of a notebook cell, shows it.
+    `returned`: what to call `saliency`; `limits`: its values at the ends of the colours. The figure belongs to no
+    window and to no pyplot state: `figure.savefig(path)`, or the last line of a notebook cell, shows it.
 
     Raises MissingExtraError without matplotlib, InputError where the axes do not agree.
     """
@@ -67,7 +68,8 @@ def figure(
     axes: dict[str, Any] = drawn.subplot_mosaic(rows, height_ratios=[high - 0.7, 1.8][: len(rows)])
     _show(axes["picture"], shown, "picture")
     for name, values in present.items():
-        _show_map(drawn, axes[name], shown, values, name, is_over=name == returned)
+        is_over = name == returned
+        _show_map(drawn, axes[name], shown, values, name, is_over, limits if is_over else None)
     if curve is not None:
         _draw_curve(axes["history"], curve, history_label)
     return drawn
@@ -80,13 +82,15 @@ def _show(axis: Any, pixels: np.ndarray, title: str) -> None:
     axis.set_anchor("N")  # the picture has no colour bar below it, so that middles would not lie side by side
 
 
-def _show_map(drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name: str, is_over: bool) -> None:
+def _show_map(
+    drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name: str, is_over: bool, limits: Limits | None
+) -> None:
     """A map with its colour bar, over the picture or alone."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.ticker import MaxNLocator
 
-    low, high = display_limits(values)
+    low, high = display_limits(values) if limits is None else limits
     bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
     if is_over:
         _show(axis, overlay(shown, values, limits=(low, high) if high > low else None), name)
@@ -160,6 +164,7 @@ def clip_figure(
     history: np.ndarray | None = None,
     history_label: str = "score",
     returned: str = REFINED,
+    limits: Limits | None = None,
 ) -> Figure:
     """A matplotlib Figure of a clip: a film strip of it and one of each map, the profile over time, the history.
 
@@ -191,19 +196,22 @@ def clip_figure(
         _show(axes[f"picture {i}"], shown[i], f"frame {frame}" if seconds is None else f"{seconds[frame]:.2f} s")
     for name, values in present.items():
         row, tiled = [axes[f"{name} {i}"] for i in range(len(at))], at_frames(values, len(media))[at]
-        _show_tiles(drawn, row, shown, tiled, name, is_over=name == returned)
+        is_over = name == returned
+        _show_tiles(drawn, row, shown, tiled, name, is_over, limits if is_over else None)
     _draw_profile(axes["profile"], *profile, seconds)
     if curve is not None:
         _draw_curve(axes["history"], curve, history_label)
     return drawn
 
 
-def _show_tiles(drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarray, name: str, is_over: bool) -> None:
+def _show_tiles(
+    drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarray, name: str, is_over: bool, limits: Limits | None
+) -> None:
     """A map `(n, h, w)` in a row of axes, one frame each, with one colour bar."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    low, high = display_limits(values)
+    low, high = display_limits(values) if limits is None else limits
     bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
     laid = overlay(shown, values, limits=(low, high) if high > low else None) if is_over else None
     for i, axis in enumerate(axes):

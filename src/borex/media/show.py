@@ -15,9 +15,19 @@ from PIL import Image
 from borex.errors import InputError, MissingExtraError
 from borex.explanation import Explanation
 from borex.media import film, write
-from borex.media.write import grown, overlay, picture, png, save_png
+from borex.media.write import Limits, display_limits, grown, overlay, picture, png, save_png
 
 LEAST_SIDE = 160  # pixels along the longer side of a picture in a panel
+
+
+def limits(found: Explanation) -> Limits | None:
+    """The saliency at the two ends of the colours; None for a flat map. The refined map of `field` is signed, and its
+    colours diverge, where a cell lies two standard deviations below 0: what lies below by less is noise."""
+    is_signed = None
+    if found.record.settings.method == "field" and not found.kept_initial:
+        is_signed = bool((found.saliency < -2 * found.std).any())
+    low, high = display_limits(found.smooth(found.saliency), is_signed)
+    return (low, high) if low < high else None
 
 
 def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
@@ -34,12 +44,14 @@ def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
         del maps["initial map"]
     # Colours reach from end to end in each: how unsure the map is shows in the numbers alone.
     titles = [f"{name}, {values.min():.2g} to {values.max():.2g}" for name, values in maps.items()]
-    return write.panel([shown, *(overlay(shown, values) for values in maps.values())], ["input", *titles])
+    ends = {_returned(found): limits(found)}
+    pictures = [overlay(shown, values, limits=ends.get(name)) for name, values in maps.items()]
+    return write.panel([shown, *pictures], ["input", *titles])
 
 
 def _returned(found: Explanation) -> str:
     """What to call the map: it is not refined where it is the one that was given."""
-    return "initial map, kept" if found.check is not None and found.check.chosen == "initial" else "refined map"
+    return "initial map, kept" if found.kept_initial else "refined map"
 
 
 def plot(found: Explanation, media: np.ndarray) -> Any:
@@ -52,10 +64,12 @@ def plot(found: Explanation, media: np.ndarray) -> Any:
     initial = None if float(np.ptp(found.initial)) == 0 else found.initial
     maps = (initial, found.smooth(found.saliency), found.smooth(found.std))
     if found.profile_std is None:
-        return figure(media, *maps, found.title(), *history, returned=_returned(found))
+        return figure(media, *maps, found.title(), *history, returned=_returned(found), limits=limits(found))
     seconds = _seconds(found, media)
     profile = found.time_profile()
-    return clip_figure(media, *maps, found.title(), profile, seconds, *history, returned=_returned(found))
+    return clip_figure(
+        media, *maps, found.title(), profile, seconds, *history, returned=_returned(found), limits=limits(found)
+    )
 
 
 def frames(found: Explanation) -> tuple[np.ndarray, float]:
@@ -79,7 +93,7 @@ def _seconds(found: Explanation, media: np.ndarray) -> tuple[float, ...] | None:
 def _moving(found: Explanation, media: np.ndarray) -> dict[str, Any]:
     return {
         "saliency": found.smooth(found.saliency), "profile": found.time_profile(), "title": found.title(),
-        "seconds": _seconds(found, media),
+        "seconds": _seconds(found, media), "limits": limits(found),
     }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ SEQUENTIAL = (DARK, (0.30, 0.15, 300), (0.47, 0.20, 350), (0.64, 0.21, 30), (0.8
 COLD = ((0.42, 0.17, 262), (0.60, 0.15, 252), (0.78, 0.09, 240), (0.97, 0.0, 230))
 WARM = ((0.97, 0.0, 60), (0.78, 0.11, 45), (0.60, 0.20, 30), (0.42, 0.17, 25))
 
-# A map counts as signed when its low end lies further below zero than this share of its high end: less is noise.
+# A map of unknown noise counts as signed when its low end lies further below zero than this share of its high end.
 SIGNED = 0.25
 
 # The look of an overlay: the picture keeps this share of its brightness and of its colour, and shades the heat by the
@@ -38,11 +38,11 @@ OVERSHOOT = 0.25  # floats that leave [0, 1] by no more are in that range all th
 BLOCK = 2**20  # pixels coloured at a time: floats of a whole photo would take 12 times its memory
 
 
-def display_limits(saliency: np.ndarray) -> Limits:
+def display_limits(saliency: np.ndarray, is_signed: bool | None = None) -> Limits:
     """The values `(low, high)` at the ends of the colour scale: robust to outliers, and around 0 for signed maps.
 
-    The 1st and the 99.5th percentile; a signed map gets `(-m, m)`; one with little below 0, `(0, high)`. For a map
-    that is flat, `low == high`.
+    The 1st and the 99.5th percentile; a signed map gets `(-m, m)`; one with little below 0, `(0, high)`. `is_signed`:
+    whether what is below 0 is more than noise; None: told from how much it is. For a map that is flat, `low == high`.
     """
     finite = saliency[np.isfinite(saliency)]
     if finite.size == 0:
@@ -52,10 +52,12 @@ def display_limits(saliency: np.ndarray) -> Limits:
         low, high = float(finite.min()), float(finite.max())
         if high - low <= 1e-9 * max(abs(low), abs(high)):
             return low, low
-    if low < 0 and (high <= 0 or -low > SIGNED * high):
+    if is_signed is None:
+        is_signed = low < 0 and (high <= 0 or -low > SIGNED * high)
+    if is_signed:
         most = float(np.percentile(np.abs(finite), 99.5))
         return -most, most
-    return max(low, 0.0), high
+    return max(low, 0.0), high if high > 0 else -low  # noise alone, below 0: all of it at the low end
 
 
 def colours(saliency: np.ndarray, limits: Limits | None = None) -> np.ndarray:
