@@ -84,6 +84,20 @@ def test_scores_of_one_axis_further_arguments_and_baselines() -> None:
         assert torch.equal(method.attribute(inputs(), baselines, 1, (gains,)).sum(1)[0], up)
 
 
+def test_a_baseline_of_a_clip_with_and_without_a_batch() -> None:
+    colours = torch.tensor([0.0, 0.5, 1.0])[:, None, None, None]
+    for baseline in (colours, colours.expand(3, 4, *EXTENT), colours[None], colours.expand(2, 3, 4, *EXTENT)):
+        asked = []
+
+        def forward(x: Any, asked: list[Any] = asked) -> Any:
+            asked.append(x.clone())
+            return Linear()(x.mean(2))
+
+        Refined(forward, max_evals=20, output="logits").attribute(torch.full((2, 3, 4, *EXTENT), 0.9), baseline, 0)
+        hidden = torch.cat(asked).flatten(2).mean(2)
+        assert torch.isclose(hidden, colours.flatten(), atol=1e-6).all(1).any()
+
+
 def test_clips_and_an_initial_map_of_captums() -> None:
     clip = torch.ones(1, 3, 4, *EXTENT)
     found = Refined(lambda x: Linear()(x.mean(2)), max_evals=40, output="logits").attribute(clip, 0, target=0)

@@ -62,7 +62,7 @@ class Refined(Attribution):  # type: ignore[misc]
                 one,
                 _own(initial, at, len(tensor), tensor.ndim),
                 target=output_target(_target(target, at, len(tensor)), single),
-                baseline=_baseline(baselines, at, len(tensor)),
+                baseline=_baseline(baselines, at, len(tensor), tensor.ndim),
                 layout=layout,
                 **self.options,
             )
@@ -113,10 +113,10 @@ def _target(target: Any, at: int, n: int) -> Any:
     return values[at if len(values) == n else 0]
 
 
-def _baseline(baselines: Any, at: int, n: int) -> Any:
-    """What hides one input, channels last."""
+def _baseline(baselines: Any, at: int, n: int, axes: int) -> Any:
+    """What hides one input of a batch of so many axes, channels last."""
     baselines = baselines[0] if isinstance(baselines, tuple) and len(baselines) == 1 else baselines
     if not isinstance(baselines, torch.Tensor):
         return baselines
-    own = baselines[at if len(baselines) == n else 0] if baselines.ndim > 3 else baselines
+    own = baselines[at if len(baselines) == n else 0] if baselines.ndim == axes else baselines
     return own.detach().cpu().float().movedim(0, -1).numpy() if own.ndim > 2 else own.detach().cpu().numpy()
