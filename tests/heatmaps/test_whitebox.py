@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import pytest
 
+from borex.heatmaps import gradcam, gradcam_plus_plus, lrp
 from borex.heatmaps.whitebox import untouched
-from tests.heatmaps.nets import photo, state
+from tests.heatmaps.nets import Conv, photo, seeded, state
 from tests.heatmaps.test_cam import lived_in
 
 torch = pytest.importorskip("torch")
@@ -65,3 +67,25 @@ def test_inside_nothing_is_trained_and_nothing_is_in_place() -> None:
         x = torch.from_numpy(photo()).float().movedim(-1, 0)[None].requires_grad_()
         assert net(x).requires_grad
     assert net.relu.inplace
+
+
+class Before(torch.nn.Module):  # type: ignore[misc]
+    """A network whose forward begins with some code."""
+
+    def __init__(self, code: Any) -> None:
+        super().__init__()
+        self.code, self.net = code, Conv()
+
+    def forward(self, x: Any) -> Any:
+        return self.net(self.code(x))
+
+
+@pytest.mark.parametrize("make", [gradcam, gradcam_plus_plus, lrp])
+@pytest.mark.parametrize(
+    ("code", "in_place"),
+    [(lambda x: x - 0.4, lambda x: x.sub_(0.4)), (lambda x: x / 0.2, lambda x: x.div_(0.2))],
+)
+def test_a_module_may_write_into_its_input(make: Any, code: Any, in_place: Any) -> None:
+    found, expected = (make(seeded(lambda code=code: Before(code)), photo(), 1) for code in (in_place, code))
+    assert expected.std() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())

@@ -31,6 +31,7 @@ MOVING_CODE = (
     "sum",
 )  # fmt: skip
 ADDING = ("add", "__add__", "__radd__", "__iadd__", "add_")
+SUBTRACTING = ("sub", "__sub__", "__isub__", "sub_")
 SCALING = ("mul", "__mul__", "__rmul__", "__imul__", "mul_", "div", "__truediv__", "__itruediv__", "div_")
 AVERAGING = ("mean", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
              "adaptive_avg_pool3d")  # fmt: skip
@@ -241,7 +242,7 @@ class Between(TorchFunctionMode):  # type: ignore[misc]
         if len(inputs) == 1 and args and args[0] is inputs[0]:
             if name in AVERAGING:
                 return self._put(Norm(), Applied(lambda x: func(x, *rest, **kwargs)))(inputs[0])
-            if name in ACTIVATING or (name in SCALING + ADDING + ("sub", "__sub__") and _same_shape(args)):
+            if name in ACTIVATING or (name in SCALING + ADDING + SUBTRACTING and _same_shape(args)):
                 return Through.apply(inputs[0], lambda x: func(x, *rest, **kwargs))
         result = func(*args, **kwargs)
         if isinstance(result, torch.Tensor) and result.requires_grad:

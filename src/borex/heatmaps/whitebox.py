@@ -38,7 +38,7 @@ class Opened:
     def answer(self, x: Any) -> Any:
         """The module's scores `(1, classes)`, a tensor with its graph."""
         try:
-            return scores_in(self.module(x))
+            return scores_in(self.module(x.clone()))  # which it may write into
         except InputError:
             raise
         except Exception as error:
