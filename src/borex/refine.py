@@ -149,7 +149,7 @@ def prepared(
     from borex.heatmaps.accept import looks_like_file
     from borex.models import as_model, embedded
 
-    shown, excerpt = _read(media, layout, None if box is None else box.extent)
+    shown, excerpt = read_input(media, layout, None if box is None else box.extent)
     extent = shown.shape[:-1]
     box = as_model(embedded(len(extent)), output=output) if box is None else box
     if box.extent is not None and len(box.extent) != len(extent):
@@ -262,8 +262,9 @@ def _from_answers(make: Any, refiner: Refiner, asker: Asker, options: dict[str, 
     return made
 
 
-def _read(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.ndarray, Excerpt | None]:
-    """The media `(*extent, channels)` of a file, or what was given, and which part of a recording it is."""
+def read_input(media: Any, layout: str, extent: tuple[int, ...] | None) -> tuple[np.ndarray, Excerpt | None]:
+    """The media `(*extent, channels)` of a file, or what was given, and which part of a recording it is. `media`,
+    `layout`: as in `refine`; `extent`: what the model takes, if it says so."""
     from os import PathLike
 
     if isinstance(media, (str, PathLike)) or hasattr(media, "seconds"):  # a path, or a Clip

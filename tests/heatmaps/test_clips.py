@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import borex
+from borex.blackbox import Model
 from borex.errors import InputError
-from borex.heatmaps import NAMES, per_frame
+from borex.heatmaps import NAMES, gradcam, gradcam_plus_plus, lime, lrp, per_frame, rise, shap
 from tests.closed_form import box, share_seen
 
 T, H, W = 8, 24, 28
@@ -29,6 +34,47 @@ def test_every_map_by_name_is_refined_on_a_clip(name: str) -> None:
     assert found.check is not None
     assert found.trust is not None
     assert found.evals <= 80
+
+
+@pytest.mark.parametrize("make", [lime, shap, rise, gradcam, gradcam_plus_plus, lrp])
+def test_maps_read_what_refine_reads(make: Any, tmp_path: Path) -> None:
+    for package in ("torch", "captum", "pytorch_grad_cam", "zennit", "skimage", "av"):
+        pytest.importorskip(package)
+    from borex.media.video import read_clip, write_clip
+    from borex.models.torch import wrap
+    from tests.heatmaps.nets import Conv, seeded
+
+    model = wrap(seeded(lambda: Conv(axes=3)), mean=0.45, std=0.1, layout="NCTHW", extent=(4, 12, 14))
+    write_clip(tmp_path / "clip.mp4", CLIP, 8)
+    (tmp_path / "frames").mkdir()
+    frames = read_clip(tmp_path / "clip.mp4").frames
+    for i, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / "frames" / f"{i}.png")
+    options = {"output": "logits", "n": 12} if make in (lime, shap, rise) else {}
+    path = tmp_path / "clip.mp4"
+    maps = [
+        np.asarray(getattr(found, "heat_map", found))
+        for found in (
+            make(model, frames, 1, layout="THWC", **options),
+            *(make(model, media, 1, **options) for media in (path, str(path), read_clip(path), tmp_path / "frames")),
+        )
+    ]
+    assert maps[0].shape == (T, H, W)
+    for other in maps[1:]:
+        np.testing.assert_array_equal(other, maps[0])
+
+
+@pytest.mark.parametrize("make", [lime, shap, rise])
+def test_maps_take_the_baselines_that_refine_takes(make: Any) -> None:
+    for package in ("captum", "skimage"):
+        pytest.importorskip(package)
+    image, hidden = CLIP[0], np.zeros((H, W, 3), np.uint8)
+    model = Model(share_seen(box((12, 14))), extent=(12, 14), output="probabilities")
+    expected = make(model, image, 1, n=20, baseline=0)
+    for baseline in (hidden, hidden[..., 0], Image.fromarray(hidden), (0, 0, 0), hidden[::2, ::2]):
+        np.testing.assert_array_equal(make(model, image, 1, n=20, baseline=baseline).heat_map, expected.heat_map)
+    with pytest.raises(InputError, match=r"the baseline is a tuple of 2; lime, shap and rise hide with one. Give one"):
+        make(model, image, 1, n=20, baseline=("blur", "mean"))
 
 
 def test_maps_of_frames_are_stacked_in_their_order() -> None:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from borex.baselines import Baseline, baseline_of
+from borex.baselines import Baseline, baselines_of, fitted
 from borex.blackbox import Asker, Output
 from borex.errors import InputError
-from borex.layout import resize, to_channels_last, to_extent
+from borex.layout import resize, to_extent
 from borex.settings import is_whole
 from borex.targets import Target, TargetLike, find_target, found_output
 
@@ -61,18 +61,26 @@ def alone(
     output: Output,
     seed: int,
 ) -> Asked:
-    """The map that `make` makes of a question, outside of `refine`: `n` inputs of the model, the two ends included."""
-    from borex.heatmaps.whitebox import read
+    """The map that `make` makes of a question, outside of `refine`: `n` inputs of the model, the two ends included.
+    `baseline`: one, no tuple of several."""
     from borex.models import as_model, embedded
+    from borex.refine import read_input
 
     if not is_whole(n, 4):
         raise InputError(f"n is {n!r}; expected a whole number of model inputs, at least 4")
     if not is_whole(seed, 0):
         raise InputError(f"seed is {seed!r}; expected a whole number, at least 0")
-    shown = to_channels_last(read(media), layout)
-    box = as_model(embedded(shown.ndim - 1) if model is None else model, output=output)
+    box = None if model is None else as_model(model, output=output)
+    shown, _ = read_input(media, layout, None if box is None else box.extent)
+    box = as_model(embedded(shown.ndim - 1), output=output) if box is None else box
     working = to_extent(shown, box.extent or shown.shape[:-1])
-    hiding = baseline_of("mean" if baseline is None else baseline, working, box.mean)
+    hides = fitted("mean" if baseline is None else baseline, shown.shape, working.shape[:-1])
+    hiding, turn = baselines_of(hides, working, box.mean)
+    if len(turn) > 1:
+        raise InputError(
+            f"the baseline is a tuple of {len(turn)}; lime, shap and rise hide with one. Give one of them; "
+            "borex.refine(..., initial=) makes these maps with the first and refines with all, in turn"
+        )
     ask = Asker(box, working, hiding, batch_size)
     ends = ends_of(working.shape[:-1])
     first = ask(ends)

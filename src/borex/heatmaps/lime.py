@@ -33,9 +33,9 @@ def lime(
     """LIME's map, its masks and their scores, from `n` inputs of any black box: the weight of each segment for the
     probability of the class, signed.
 
-    `model`, `media`, `target`, `baseline`, `batch_size`, `layout`, `output`, `seed`: as in `borex.refine`. `segments`:
-    labels `(*extent,)` at the model's extent, about how many superpixels (of a clip: supervoxels) SLIC should make, or
-    None: half as many as questions, from 8 to 64.
+    `model`, `media`, `target`, `baseline`, `batch_size`, `layout`, `output`, `seed`: as in `borex.refine`, but one
+    baseline, no tuple of several. `segments`: labels `(*extent,)` at the model's extent, about how many superpixels (of
+    a clip: supervoxels) SLIC should make, or None: half as many as questions, from 8 to 64.
 
     The regression, its kernel and its penalty are those of the package `lime`; run by Captum.
     """

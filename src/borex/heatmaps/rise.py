@@ -83,9 +83,9 @@ def rise(
     """RISE's map, its masks and their scores, from `n` inputs of any black box: the mean of the probability of the
     class over the masks that keep a place; of a clip with masks that are smooth in time as well.
 
-    `model`, `media`, `target`, `baseline`, `batch_size`, `layout`, `output`, `seed`: as in `borex.refine`. `p`: the
-    probability that a cell is kept. `debiased`: see `RiseMasks.heat_map`. Masks are drawn as they are needed, never
-    all at once.
+    `model`, `media`, `target`, `baseline`, `batch_size`, `layout`, `output`, `seed`: as in `borex.refine`, but one
+    baseline, no tuple of several. `p`: the probability that a cell is kept. `debiased`: see `RiseMasks.heat_map`. Masks
+    are drawn as they are needed, never all at once.
     """
     if not 0 < p < 1:
         raise InputError(f"p is {p}; expected a probability above 0 and below 1, 0.5 as its authors have it")

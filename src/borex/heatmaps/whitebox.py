@@ -11,8 +11,9 @@ import numpy as np
 
 from borex.blackbox import Model, find_output, unwrap
 from borex.errors import InputError, MissingExtraError, ModelError
-from borex.layout import fits, to_channels_last, to_extent
+from borex.layout import fits, to_extent
 from borex.models import as_model
+from borex.refine import read_input
 from borex.targets import Target, TargetLike, find_target
 
 NO_MODULE = (
@@ -69,28 +70,16 @@ def opened(name: str, model: Any, media: Any, target: TargetLike | Target, layou
         raise InputError(NO_MODULE.format(name=name))
     if callable(target) or (isinstance(target, Target) and target.index is None):
         raise InputError(f"the target is a function; {name} explains a class, or a pair (a, b) for a against b")
-    media = read(media)
     if layout == "auto" and "T" not in box.white_box.layout and len(getattr(media, "shape", ())) == 4:
         fitting = [name for name in ("NCHW", "NHWC") if fits(name, tuple(media.shape))]  # no clip, as it is no model of
         layout = fitting[0] if len(fitting) == 1 else layout
-    shown = to_channels_last(media, layout)
+    shown, _ = read_input(media, layout, box.extent)
     extent = shown.shape[:-1]
     working = to_extent(shown, box.extent or extent)
     module = getattr(box.white_box.module, "_orig_mod", box.white_box.module)  # what torch.compile was given
     with untouched(module):
         x = box.white_box.feed(working[None])
         yield Opened(module, x, box.white_box.layout, extent, _target(box, module, x, target))
-
-
-def read(media: Any) -> Any:
-    """The picture in a file, or the media as it is."""
-    from os import PathLike
-
-    if isinstance(media, (str, PathLike)):
-        from borex.media.read import read_image
-
-        return read_image(media)
-    return media
 
 
 def _target(box: Model, module: Any, x: Any, target: TargetLike | Target) -> Target:
