@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from borex.blackbox import Device, Model, checked_scores, run
-from borex.errors import InputError, ModelError
+from borex.errors import BorexError, InputError, ModelError
 from borex.settings import is_whole
 
 BatchSize = int | Literal["auto"]
@@ -17,6 +17,10 @@ BatchSize = int | Literal["auto"]
 # "auto" begins here and doubles for as long as an input in the larger batch takes less than GAIN of the time of one in
 # the smaller; each size is timed twice and the first time, in which kernels are chosen and memory is made, is dropped.
 FIRST, LARGEST, GAIN = 16, 1024, 0.93
+
+
+# What torch, onnxruntime and the networks themselves say of inputs that do not fit.
+SIZE_WORDS = ("shape", "size", "dimension", "height", "width", "resolution")
 
 
 class OutOfMemory(ModelError):
@@ -33,6 +37,12 @@ def out_of_memory(error: BaseException) -> bool:
         or "out of memory" in text
         or "failed to allocate memory" in text
     )
+
+
+def _is_about_size(error: BaseException) -> bool:
+    """Whether an exception may mean that the model takes inputs of another size. An assertion often has no words."""
+    text = str(error).lower()
+    return (isinstance(error, AssertionError) and not text) or any(word in text for word in SIZE_WORDS)
 
 
 class Batches:
@@ -64,7 +74,7 @@ class Batches:
         try:
             parts = compose()
             answer = run(self.model, parts)
-        except InputError:  # an adapter's word on what it was given, not the model's failure
+        except BorexError:  # an adapter's word on what it was given or got, not the model's failure
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
@@ -75,7 +85,8 @@ class Batches:
                 raise OutOfMemory(what) from error
             hint = ' If memory is short, batch_size="auto" takes smaller batches' if short and not self.is_found else ""
             shape = "".join(f" (shape {part.shape}, {part.dtype})" for part in parts[:1] if hasattr(part, "shape"))
-            if not short and self.model.extent is None and isinstance(self.model.scores, Device):
+            takes_any = self.model.extent is None and isinstance(self.model.scores, Device)
+            if takes_any and not short and _is_about_size(error):
                 hint = " If it takes one size alone, say which: wrap(..., extent=(224, 224)) brings media to it"
             raise ModelError(
                 f"the model failed on the batch of {n} that starts at mask {first}{shape}: {what}.{hint}"
