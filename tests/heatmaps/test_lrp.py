@@ -202,9 +202,11 @@ def traced(net: Any) -> Any:
     [
         (lambda: Gate(lambda _, x: Swish.apply(x)), "no rule for Swish, a torch.autograd.Function. It knows"),
         (lambda: Gate(_scripted), "no rule for sigmoid in scripted or traced code, which the layer Gate"),
-        (lambda: traced(small()), "no rule for a module that was scripted or traced"),
-        (lambda: torch.nn.Sequential(traced(small()[:2]), *small()[2:]), "no rule for the layer 0 that was .* traced"),
-        (lambda: torch.nn.Sequential(torch.jit.script(small()[0]), *small()[1:]), "no rule for the layer 0 that was"),
+        (
+            lambda: torch.nn.Sequential(traced(small()[:2]), *small()[2:]),
+            "no rule for the layer 0, which was .* traced",
+        ),
+        (lambda: torch.nn.Sequential(torch.jit.script(small()[0]), *small()[1:]), "no rule for the layer 0, which was"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")

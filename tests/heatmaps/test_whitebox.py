@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 
+from borex.errors import InputError
 from borex.heatmaps import gradcam, gradcam_plus_plus, lrp
 from borex.heatmaps.whitebox import untouched
 from tests.heatmaps.nets import Conv, photo, seeded, state
@@ -89,3 +91,54 @@ def test_a_module_may_write_into_its_input(make: Any, code: Any, in_place: Any) 
     found, expected = (make(seeded(lambda code=code: Before(code)), photo(), 1) for code in (in_place, code))
     assert expected.std() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+class Wrapped(torch.nn.Module):  # type: ignore[misc]
+    """A network whose forward is run by some code."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__()
+        self.run, self.net = run, Conv()
+
+    def forward(self, x: Any) -> Any:
+        return self.run(self.net, x)
+
+
+def without_gradients(net: Any, x: Any) -> Any:
+    with torch.no_grad():
+        return net(x)
+
+
+def quantised() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(Conv().eval(), {torch.nn.Linear})
+
+
+@pytest.mark.parametrize("make", [gradcam, gradcam_plus_plus, lrp])
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (
+            lambda: torch.jit.script(torch.nn.Sequential(torch.nn.Conv2d(3, 5, 20))),
+            "no hook runs inside a RecursiveScriptModule",
+        ),
+        (lambda: torch.jit.trace(Conv().eval(), torch.rand(1, 3, 20, 24)), "no hook runs inside a TopLevelTraced"),
+        (lambda: Wrapped(without_gradients), "no gradient gets through a Wrapped"),
+        (lambda: Wrapped(lambda net, x: net(x).detach()), "no gradient gets through a Wrapped"),
+        (quantised, "no gradient gets through a Conv"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning", "ignore:quantized:UserWarning")
+def test_a_module_that_lets_nothing_through_is_refused(make: Any, module: Any, why: str) -> None:
+    with pytest.raises(
+        InputError, match=why + r".*\. Give the module from before it was scripted, traced or quantised"
+    ):
+        make(seeded(module), photo(), 1)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_grad_cam_looks_past_a_scripted_part() -> None:
+    plain, partly = seeded(Conv), seeded(Conv)
+    partly.stem[0] = torch.jit.script(partly.stem[0])
+    np.testing.assert_allclose(gradcam(partly, photo(), 1), gradcam(plain, photo(), 1), rtol=1e-5)

@@ -47,7 +47,9 @@ def recorded(module: Any) -> Iterator[list[Call]]:
         return note
 
     try:
-        handles = [part.register_forward_hook(hook(name)) for name, part in module.named_modules() if name]
+        for name, part in module.named_modules():
+            if name and not isinstance(part, torch.jit.RecursiveScriptModule):  # a scripted part takes no hooks
+                handles.append(part.register_forward_hook(hook(name)))
         yield calls
     finally:
         for handle in handles:

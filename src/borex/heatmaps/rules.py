@@ -87,8 +87,7 @@ def _seen(module: Any, run: Callable[[], Any]) -> tuple[list[tuple[str, Any]], l
         for name, layer in module.named_modules():
             kind = type(layer).__name__
             if isinstance(layer, torch.jit.ScriptModule):  # its layers run where no rule can be put on them
-                at = f"the layer {name}" if name else "a module"
-                raise InputError(NO_RULE.format(what=f"{at} that was scripted or traced ({kind})"))
+                raise InputError(NO_RULE.format(what=f"the layer {name}, which was scripted or traced ({kind})"))
             if isinstance(layer, BatchNorm) and layer.running_var is None:
                 raise InputError(NO_RULE.format(what=f"the layer {name} ({kind}), which normalises by its own batch"))
             if _ruled(layer):

@@ -21,6 +21,10 @@ NO_MODULE = (
     'borex.models.torch.wrap(module, ...). Of a model that can only be asked for scores, "rise", "lime" and "shap" '
     "make a map"
 )
+UNREACHABLE = (
+    "{name} works with hooks and gradients, and {why} a {kind}. Give the module from before it was scripted, traced or "
+    "quantised, without torch.no_grad or detach in its forward; or take rise, lime or shap, which need scores alone"
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,11 @@ def opened(name: str, model: Any, media: Any, target: TargetLike | Target, layou
     """The module in a model, in eval mode with gradients towards its input only, for as long as the context lasts.
 
     `model`: a `torch.nn.Module`, or a Model that one was wrapped in. `media`, `target`, `layout`: as in
-    `borex.refine`. Raises InputError where there is no module, TargetError where there is no such class.
+    `borex.refine`. Raises InputError where there is no module, or one that lets no hook or no gradient through,
+    TargetError where there is no such class.
     """
+    import torch
+
     box = as_model(model)
     if box.white_box is None:
         raise InputError(NO_MODULE.format(name=name))
@@ -77,9 +84,24 @@ def opened(name: str, model: Any, media: Any, target: TargetLike | Target, layou
     extent = shown.shape[:-1]
     working = to_extent(shown, box.extent or extent)
     module = getattr(box.white_box.module, "_orig_mod", box.white_box.module)  # what torch.compile was given
+    kind = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InputError(UNREACHABLE.format(name=name, why="no hook runs inside", kind=kind))
     with untouched(module):
         x = box.white_box.feed(working[None])
-        yield Opened(module, x, box.white_box.layout, extent, _target(box, module, x, target))
+        found = Opened(module, x, box.white_box.layout, extent, _target(box, module, x, target))
+        if not _has_gradient(found):
+            raise InputError(UNREACHABLE.format(name=name, why="no gradient gets through", kind=kind))
+        yield found
+
+
+def _has_gradient(box: Opened) -> bool:
+    """Whether the scores have a gradient towards the input: some layers break it without a word."""
+    x = box.x.detach().requires_grad_()
+    scores = box.answer(x)
+    if scores.requires_grad:
+        scores.sum().backward()
+    return x.grad is not None
 
 
 def _target(box: Model, module: Any, x: Any, target: TargetLike | Target) -> Target:
