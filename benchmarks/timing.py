@@ -104,7 +104,7 @@ def costs(model: Model, media: np.ndarray, max_evals: int, method: str, clock: C
         fills = job.refiner.fills
         regress(job.refiner.tell, masks, job.asker(masks, fills), fills)
     found = regress(job.refiner.result)
-    found.at(job.shown, job.given, job.excerpt)
+    found.at(job.shown, job.given, job.excerpt, layout="THWC"[4 - job.shown.ndim :])
     total = clock() - start
     assert found.evals == timed.evals == max_evals
     rest = total - timed.model - timed.masks - regression

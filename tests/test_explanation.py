@@ -326,3 +326,23 @@ def test_media_is_shown_in_whatever_layout_it_comes(tmp_path: Path) -> None:
     assert np.array_equal(found.panel(media[..., 0]), found.panel(media[..., :1]))
     with pytest.raises(InputError, match=r"extent \(7, .*expected the media that was explained"):
         found.overlay(np.stack([media] * 7))
+
+
+def test_it_is_brought_to_media_in_whatever_layout_it_comes() -> None:
+    media = np.random.default_rng(0).integers(0, 255, (31, 44, 3)).astype(np.uint8)
+    found = driven(Refiner(IMAGE, target=1, max_evals=20), linear(bumps(IMAGE))).result()
+    expected = found.at(media, None)
+    assert expected.saliency.shape == (31, 44)
+    assert expected.media is not None
+    for shown, layout in ((media.transpose(2, 0, 1), "auto"), (media.transpose(2, 0, 1)[None], "NCHW")):
+        same = found.at(shown, None, layout=layout)
+        assert np.array_equal(same.saliency, expected.saliency)
+        assert np.array_equal(same.media, expected.media)  # type: ignore[arg-type]
+    grey = found.at(media[..., 0], None)
+    assert grey.saliency.shape == (31, 44)
+    assert grey.media is not None
+    assert grey.media.shape == (31, 44, 1)
+    many = np.zeros((31, 44, 7))
+    assert found.at(many, None, layout="HWC").media is many
+    with pytest.raises(InputError, match=r"extent \(7, .*expected the media that was explained"):
+        found.at(np.stack([media] * 7), None)

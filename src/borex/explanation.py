@@ -90,10 +90,14 @@ class Explanation:
     media: np.ndarray | None = field(default=None, repr=False)
     excerpt: Excerpt | None = None
 
-    def at(self, media: np.ndarray, initial: np.ndarray | None, excerpt: Excerpt | None = None) -> Explanation:
-        """The same explanation at the size of the media `(*extent, channels)`; `initial`: the map as it was given;
-        `excerpt`: where the media is from. Along an axis that has fewer pixels or frames than the map has cells each
-        gets their mean, and for the standard deviation that of theirs, which is the most that it can be."""
+    def at(
+        self, media: Any, initial: np.ndarray | None, excerpt: Excerpt | None = None, *, layout: str = "auto"
+    ) -> Explanation:
+        """The same explanation at the size of the media, in any `layout` that `borex.refine` takes; `initial`: the map
+        as it was given; `excerpt`: where the media is from. Along an axis that has fewer pixels or frames than the map
+        has cells each gets their mean, and for the standard deviation that of theirs, which is the most that it can
+        be."""
+        media = self._media(media, layout)
         extent = media.shape[:-1]
         given = self.initial if initial is None else initial
         # A flat map is one value seen everywhere: of a large clip it would be an array as large as all others.
@@ -141,7 +145,8 @@ class Explanation:
         other = refiner.result()
         if self.media is None:
             return other
-        return other.at(self.media, self.initial if self.record.initial is not None else None, self.excerpt)
+        initial = self.initial if self.record.initial is not None else None
+        return other.at(self.media, initial, self.excerpt, layout="THWC"[4 - self.media.ndim :])
 
     # --- pictures, made in borex.media
 
@@ -216,22 +221,23 @@ class Explanation:
         seconds = [self.excerpt.seconds[i] for i in (at[0], at[-1])]
         return [f"the model was shown {which} of {self.excerpt.source}, from {seconds[0]:.2f} s to {seconds[1]:.2f} s"]
 
-    def _media(self, media: np.ndarray | None) -> np.ndarray:
+    def _media(self, media: np.ndarray | None, layout: str = "auto") -> np.ndarray:
         media = self.media if media is None else media
         if media is None:
             raise InputError(
                 "this explanation came from a Refiner and holds no media; give it: overlay(media), panel(media) or "
                 "plot(media)"
             )
-        if media is not self.media:
-            n = self.saliency.ndim
-            is_known = np.ndim(media) == n + 1 and np.shape(media)[:n] == self.saliency.shape
-            media = to_channels_last(media, "THWC"[3 - n :] if is_known and n <= 3 else "auto")
-            if media.ndim - 1 != self.saliency.ndim:
-                raise InputError(
-                    f"the media has extent {media.shape[:-1]}, but what was explained {self.saliency.shape}; expected "
-                    "the media that was explained"
-                )
+        n, last = self.saliency.ndim, "THWC"[3 - self.saliency.ndim :]
+        is_held = media is self.media or (isinstance(media, np.ndarray) and layout == last)  # as it is: no copy
+        if not is_held:
+            is_known = layout == "auto" and np.ndim(media) == n + 1 and np.shape(media)[:n] == self.saliency.shape
+            media = to_channels_last(media, last if is_known and n <= 3 else layout)
+        if media.ndim - 1 != n:
+            raise InputError(
+                f"the media has extent {media.shape[:-1]}, but what was explained {self.saliency.shape}; expected "
+                "the media that was explained"
+            )
         return media
 
     def smooth(self, values: np.ndarray) -> np.ndarray:

@@ -125,7 +125,8 @@ class Job:
 
     def result(self) -> Explanation:
         """The explanation so far, at the media's own size."""
-        return self.refiner.result().at(self.shown, self.given, self.excerpt)
+        last = "THWC"[4 - self.shown.ndim :]
+        return self.refiner.result().at(self.shown, self.given, self.excerpt, layout=last)
 
 
 def prepared(

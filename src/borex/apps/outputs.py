@@ -93,7 +93,8 @@ def keep_answered(error: BaseException, media: np.ndarray | Clip, folder: Path, 
         return None
     shown, excerpt = read_media(media)
     try:
-        return refiner.result().at(shown, None, excerpt).save(folder / f"{stem}_unfinished.npz")
+        found = refiner.result().at(shown, None, excerpt, layout="THWC"[4 - shown.ndim :])
+        return found.save(folder / f"{stem}_unfinished.npz")
     except BorexError:
         return None
 
