@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,18 @@ def test_its_plot_shows_it() -> None:
     pictures = [image for axes in pyplot.gcf().axes for image in axes.get_images()]
     assert any(np.ndim(image.get_array()) == 2 and image.get_array().shape == EXTENT for image in pictures)
     pyplot.close("all")
+
+
+def test_of_a_function_that_a_file_did_not_keep_the_base_value_is_not_known(tmp_path: Path) -> None:
+    def surest(scores: np.ndarray) -> np.ndarray:
+        return scores.max(axis=1)
+
+    explanation = borex.refine(share_seen(box(EXTENT)), ones(EXTENT, 3), baseline="black", max_evals=40, target=surest)
+    assert np.isfinite(to_shap(explanation).base_values).all()
+    loaded = borex.Explanation.load(explanation.save(tmp_path / "a.npz"))
+    found = to_shap(loaded.at(explanation.media, None))
+    assert np.isnan(found.base_values).all()
+    np.testing.assert_array_equal(found.values, to_shap(explanation).values)
 
 
 def test_without_media_or_shap(monkeypatch: pytest.MonkeyPatch) -> None:

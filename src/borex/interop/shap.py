@@ -16,10 +16,12 @@ except ImportError as error:
 
 
 def to_shap(explanation: Explanation) -> Any:
-    """A `shap.Explanation` of one image or clip: `shap.image_plot(to_shap(explanation))` shows it.
+    """A `shap.Explanation` of one image or clip; `shap.image_plot(to_shap(explanation))` shows that of an image, of
+    clips shap has no plot.
 
     `.values` `(1, *extent, channels, 1)`: the heat map, divided evenly over the channels, so that their sum is the map
-    (and `borex.refine` takes it back as it was). `.data`: the media. `.base_values`: the score with everything hidden.
+    (and `borex.refine` takes it back as it was). `.data`: the media. `.base_values`: the score with everything hidden;
+    NaN where that was not asked, or the target was a function, which a file does not keep.
     They are saliencies, not Shapley values: they do not sum to the score minus the base value.
     """
     if explanation.media is None:
@@ -27,12 +29,13 @@ def to_shap(explanation: Explanation) -> Any:
     media = explanation.media
     coverage = explanation.record.coverage
     hidden = coverage.reshape(len(coverage), -1).max(axis=1) <= 0
-    output = explanation.record.settings.output
-    scores = explanation.target.value(explanation.record.scores[hidden], output) if hidden.any() else np.full(1, np.nan)
+    target, base = explanation.target, float("nan")
+    if hidden.any() and (target.index is not None or target.function is not None):
+        base = float(target.value(explanation.record.scores[hidden], explanation.record.settings.output)[0])
     values = np.repeat(explanation.saliency[..., None] / media.shape[-1], media.shape[-1], axis=-1)
     return shap.Explanation(
         values=values[None, ..., None],
-        base_values=np.array([scores[0]]),
+        base_values=np.array([base]),
         data=media[None],
         output_names=[explanation.target.label],
     )
