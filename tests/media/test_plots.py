@@ -181,6 +181,16 @@ def test_a_curve_counts_in_whole_evaluations() -> None:
     assert (shown == np.rint(shown)).all()
 
 
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_frames_are_counted_in_whole_numbers(n: int) -> None:
+    profile = np.arange(n) / 10, np.full(n, 0.1)
+    stacked = np.stack([MEDIA] * n), None, np.stack([SALIENCY] * n), None, "title", profile
+    (axis,) = [axis for axis in clip_figure(*stacked).axes if axis.get_xlabel() == "frame"]
+    assert all(float(tick).is_integer() for tick in axis.get_xticks())
+    (axis,) = [axis for axis in clip_figure(*stacked, [0.5 * i for i in range(n)]).axes if axis.get_xlabel()]
+    assert axis.get_xlabel() == "seconds"
+
+
 def test_a_clip_of_one_frame_shows_its_profile_and_its_maps_below_each_other() -> None:
     profile = np.array([0.2]), np.array([0.1])
     drawn = clip_figure(MEDIA[None], None, SALIENCY[None], STD[None], "title", profile)

@@ -225,6 +225,8 @@ def _show_tiles(
 
 
 def _draw_profile(axis: Any, mean: np.ndarray, std: np.ndarray, seconds: Sequence[float] | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     at = np.arange(len(mean)) if seconds is None else np.asarray(seconds)
     colour = scale(False)[110] / 255
     if len(mean) == 1:
@@ -234,6 +236,8 @@ def _draw_profile(axis: Any, mean: np.ndarray, std: np.ndarray, seconds: Sequenc
         axis.fill_between(at, mean - std, mean + std, color=colour, alpha=0.25, linewidth=0)
         axis.plot(at, mean, color=colour)
     axis.axhline(0, color="0.8", linewidth=1, zorder=0)
+    if seconds is None and len(mean) > 1:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("frame" if seconds is None else "seconds")
     axis.set_title("mean saliency of each frame ± std", fontsize="medium", loc="left")
     axis.margins(x=0.5 / max(len(mean), 1))
