@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+import borex
 from borex.blackbox import Asker, Model, checked_scores, probabilities
 from borex.errors import FileError, InputError, LayoutError, MissingExtraError
 from borex.models.onnx import wrap
@@ -206,6 +207,23 @@ def test_a_file_describes_itself_and_arguments_win(tmp_path: Path) -> None:
     for labels, message in ((["a"], "labels has 1 names, but the model has 4 classes"), ("abcd", "one text a class")):
         with pytest.raises(InputError, match=message):
             wrap(path, labels=labels)
+
+
+def test_a_single_output_has_one_label_or_two(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["x"], ["score"], axes=[2, 3], keepdims=0)],
+        "mean",
+        [value("x", onnx.TensorProto.FLOAT, ["n", 1, *EXTENT])],
+        [value("score", onnx.TensorProto.FLOAT, ["n", 1])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m.onnx")
+    picture = media(1)[0][..., :1]
+    for labels in (["yes"], ["no", "yes"]):
+        model = wrap(tmp_path / "m.onnx", labels=labels, output="probabilities")
+        assert borex.refine(model, picture, target="yes", max_evals=20).target.index == 1
+    with pytest.raises(InputError, match="labels has 3 names, but the model has 1 classes"):
+        wrap(tmp_path / "m.onnx", labels=["a", "b", "c"])
 
 
 def test_metadata_that_is_no_json_is_a_file_error(tmp_path: Path) -> None:

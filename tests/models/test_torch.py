@@ -238,6 +238,16 @@ def test_media_in_another_range_is_refused_whatever_hides() -> None:
             borex.refine(model, media(1)[0] / 255, baseline=baseline, max_evals=20)
 
 
+def test_of_normalised_media_the_models_own_mean_is_left_out() -> None:
+    normalised = (media(1)[0] / 255 - MEAN) / STD
+    with pytest.raises(InputError, match=r"floats in \[-.* If it is normalised already, leave out mean and std\. Mult"):
+        borex.refine(wrap(Tiny(), mean=MEAN, std=STD), normalised, max_evals=20)
+    assert borex.refine(wrap(Tiny()), normalised, max_evals=20, output="logits").evals == 20
+    with pytest.raises(InputError) as caught:
+        borex.refine(wrap(Tiny(), mean=MEAN, std=STD), media(1)[0] / 255, max_evals=20)
+    assert "normalised already" not in str(caught.value)
+
+
 def test_a_module_that_takes_one_size_says_how_to_say_it() -> None:
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2))
     picture = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)

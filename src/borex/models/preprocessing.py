@@ -67,6 +67,9 @@ class Colours:
             raise InputError(said + "Bring it to that range, 16-bit media by media / 257")
         in_unit_range = kind == "floats" and high <= 1.0 and bool(((batch > 0) & (batch < 1)).any())
         if low < 0.0 or in_unit_range:
+            is_ours = self.mean is not None or self.std is not None  # else the graph's own
+            if low < 0.0 and is_ours:
+                said += "If it is normalised already, leave out mean and std. "
             unit = "1" if self.scale == 255.0 else "1 / 255"
             raise InputError(
                 f"{said}Multiply media in [0, 1] by 255, or say what it is divided by: wrap(..., scale={unit})"
@@ -170,14 +173,14 @@ def checked_output(output: str) -> None:
 
 
 def checked_labels(labels: Any, classes: int | None = None) -> list[str] | None:
-    """`labels`, a sequence or a dict by index, as a list of texts, as many as there are classes where that is known;
-    raises InputError otherwise."""
+    """`labels`, a sequence or a dict by index, as a list of texts, as many as there are classes where that is known (a
+    single output is one class or two); raises InputError otherwise."""
     if labels is None:
         return None
     labels = class_names(labels) if isinstance(labels, Mapping) else labels
     if isinstance(labels, str) or not hasattr(labels, "__len__") or not all(isinstance(one, str) for one in labels):
         raise InputError(f"labels is {labels!r:.80}; expected one text a class, in order")
-    if classes is not None and len(labels) != classes:
+    if classes is not None and len(labels) != classes and not (classes == 1 and len(labels) == 2):
         raise InputError(f"labels has {len(labels)} names, but the model has {classes} classes; expected one for each")
     return list(labels)
 
