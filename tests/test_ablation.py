@@ -39,7 +39,7 @@ def test_without_a_change_it_is_the_library() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"link": "probability"}, {"show": "kept"}, {"show": "hidden"}, {"constants": {"settings.SPACE_CELLS": 7}},
+        {"link": "probability"}, {"show": "kept"}, {"show": "hidden"}, {"constants": {"settings.IMAGE_CELLS": 7}},
         {"constants": {"strategies.BOX_SHARE": 1.0}}, {"baseline": "black"}, {"initial": "rise"},
         {"never_worse": False, "initial": {"run": "rise", "budget": 20}},
     ],

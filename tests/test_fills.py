@@ -120,7 +120,7 @@ def test_refine_is_that_loop_and_its_record_can_be_told_again(tmp_path: Any) -> 
     assert same(loaded, found)
     assert np.array_equal(loaded.record.fills, found.record.fills)
     assert np.array_equal(loaded.record.change, found.record.change)
-    assert loaded.record.appearance.shape == (11, 18, 1)
+    assert loaded.record.appearance.shape == (14, 21, 1)
     assert np.array_equal(loaded.record.appearance, found.record.appearance)
 
 

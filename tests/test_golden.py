@@ -24,8 +24,9 @@ def run(method: str) -> dict[str, np.ndarray]:
     media = np.random.default_rng(0).integers(1, 255, (*EXTENT, 3), dtype=np.uint8)
     initial = box(EXTENT) + np.random.default_rng(1).normal(0, 0.5, EXTENT)
     found = borex.refine(
-        share_seen(box(EXTENT)), media, initial, target=1, method=method, max_evals=40, baseline="black", seed=5
-    )
+        share_seen(box(EXTENT)), media, initial, target=1, method=method, max_evals=40, baseline="black", seed=5,
+        grid=(12, 16),
+    )  # fmt: skip
     assert found.check is not None
     check = np.array([found.check.initial, found.check.refined])
     return {"saliency": found.saliency, "std": found.std, "coverage": found.record.coverage, "check": check}

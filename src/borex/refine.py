@@ -61,7 +61,7 @@ def refine(
     array, tensor or picture, a function, or a tuple of these, which hide in turn; None: the method's own (field: blur,
     soft, mean, four, three and three times in ten; of clips that move frozen, mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
-    "auto": found, or an error. `grid`: cells of the map on each axis; None: 14 x 14, for clips 8 x 14 x 14; of
+    "auto": found, or an error. `grid`: cells of the map on each axis; None: 20 x 20, for clips 8 x 14 x 14; of
     media that is not square nearly as many nearly square ones. `seed`: same seed, same result.
 
     Raises InputError and its kin before the model is asked where that is possible. An error midway, and Ctrl-C, carries

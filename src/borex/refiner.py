@@ -50,7 +50,7 @@ class Refiner:
     ) -> None:
         """`extent`: of the masks, `(H, W)` or `(T, H, W)`. `initial`: a heat map of any resolution with as many axes;
         None: flat. `max_evals`: the budget, in model inputs. `output`: what the scores are. `grid`: cells of the field
-        on each axis; None: 14 x 14, or 8 x 14 x 14; where space is not square nearly as many nearly square ones.
+        on each axis; None: 20 x 20, or 8 x 14 x 14; where space is not square nearly as many nearly square ones.
         `tolerance`: stop when the ranking of the map changes by less in two successive rounds of `field` (1 -
         Spearman's correlation); 0: only at the budget. `turn`: the numbers of the baselines, in the order in which they
         hide; `fills` says which one hides in each mask that was asked. `change`: how much they change each pixel or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
@@ -12,7 +13,8 @@ from borex.blackbox import OUTPUTS, Output
 from borex.errors import BudgetError, InputError
 
 METHODS = ("field", "paper")
-SPACE_CELLS, TIME_CELLS = 14, 8  # in space, on each side of a square picture
+IMAGE_CELLS = 20  # on each side of a square picture
+CLIP_CELLS, TIME_CELLS = 14, 8  # on each side of a square clip, and on each axis before
 TOLERANCE = 1e-3
 MIN_EVALS = 20
 
@@ -98,10 +100,11 @@ class Settings:
 
 
 def usual_grid(extent: tuple[int, ...]) -> tuple[int, ...]:
-    """Cells on each axis: `TIME_CELLS` before space; in space nearly square ones, as many as of a square picture."""
+    """Cells on each axis: of a clip `TIME_CELLS` before space; in space nearly square ones, as many as of a square."""
+    n = IMAGE_CELLS if math.prod(extent[:-2]) == 1 else CLIP_CELLS
     short, long = sorted(extent[-2:])
-    fewer = max(1, round(SPACE_CELLS * (short / long) ** 0.5))
-    more = round(SPACE_CELLS**2 / fewer)
+    fewer = max(1, round(n * (short / long) ** 0.5))
+    more = round(n**2 / fewer)
     space = (fewer, more) if extent[-2] <= extent[-1] else (more, fewer)
     return tuple(map(min, ((TIME_CELLS,) * (len(extent) - 2) + space), extent))
 
