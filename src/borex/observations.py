@@ -86,8 +86,18 @@ class Relations:
             np.outer(one.sign, other.sign),
             np.where(same, 1.0 if n_baselines > 1 else 0.0, apart),
             one.group[:, None] == other.group[None, :],
-            np.where(one.kind[:, None] == other.kind[None, :], overlap(one.rows, other.rows), 0.0),
+            _shared(one, other),
         )
+
+
+def _shared(one: Observations, other: Observations) -> np.ndarray:
+    """The overlap `(n, other n)` of what is of one kind, 0 elsewhere: where three baselines hide, of a sixth of all."""
+    found = np.zeros((len(one), len(other)))
+    mine, theirs = one.kind, other.kind
+    for kind in np.intersect1d(mine, theirs):
+        at = np.ix_(mine == kind, theirs == kind)
+        found[at] = overlap(one.rows[mine == kind], other.rows[theirs == kind])
+    return found
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
