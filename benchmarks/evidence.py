@@ -17,7 +17,7 @@ from borex.evaluation.benchmark.charts import colours_of, curves, spelled
 from borex.evaluation.benchmark.inputs import read_inputs
 from borex.evaluation.benchmark.report import DRAWN, seeds, versions
 from borex.evaluation.benchmark.run import jobs_of
-from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means
+from borex.evaluation.benchmark.summary import Compared, Mean, best, comparisons, means, over
 from borex.evaluation.benchmark.table import open_table
 
 SHOWN = (*DRAWN, "pointing_game", "time_average_precision")
@@ -60,7 +60,7 @@ def means_table(found: list[Mean]) -> list[str]:
         for one in line:
             is_best = one is not None and one.mean == best(found, one.model, one.score, budget)
             value = "" if one is None else f"{one.mean:.3f}"
-            cells.append((f"**{value}**" if is_best else value) + _over(one.n if one else n, n))
+            cells.append((f"**{value}**" if is_best else value) + over(one.n if one else n, n))
         lines.append(f"| {method} | {budget} | {' | '.join(cells)} | {n} |")
     return lines
 
@@ -78,16 +78,9 @@ def tests_table(tests: list[Compared]) -> list[str]:
     for pair in dict.fromkeys(key[:4] for key in at):
         results = [at.get((*pair, score)) for score in scores]
         n = max(one.n for one in results if one)
-        cells = [
-            f"{one.median:+.3f}; {one.p:.2g} / {one.p_holm:.2g}{_over(one.n, n)}" if one else "" for one in results
-        ]
+        cells = [f"{one.median:+.3f}; {one.p:.2g} / {one.p_holm:.2g}{over(one.n, n)}" if one else "" for one in results]
         lines.append(f"| {pair[0]} {pair[1]} against {pair[2]} {pair[3]} | {' | '.join(cells)} | {n} |")
     return lines if at else []
-
-
-def _over(n: int, of_line: int) -> str:
-    """The number of inputs of a cell, where it is not that of its line."""
-    return "" if n == of_line else f" ({n})"
 
 
 def main() -> None:

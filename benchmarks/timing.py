@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from borex.blackbox import Device, Model, load, run
+from borex.layout import channels_last
 from borex.models import default, frame_mean, motionnet
 from borex.refine import prepared
 from borex.refiner import Refiner
@@ -89,7 +90,7 @@ def costs(model: Model, media: np.ndarray, max_evals: int, method: str, clock: C
     """Seconds of one refinement, on to its budget: the model's, of masked copies, of the regression, of the rest."""
     timed, regression = Timed(model, clock), 0.0
     start = clock()
-    layout = "THWC"[4 - media.ndim :]
+    layout = channels_last(media.ndim)
     job = prepared(replace(model, scores=timed), media, method=method, layout=layout, max_evals=max_evals, **SETTINGS)
     job.refiner = Refiner(job.refiner.extent, tolerance=0.0, **{"method": method, **job.options})
 
@@ -104,7 +105,7 @@ def costs(model: Model, media: np.ndarray, max_evals: int, method: str, clock: C
         fills = job.refiner.fills
         regress(job.refiner.tell, masks, job.asker(masks, fills), fills)
     found = regress(job.refiner.result)
-    found.at(job.shown, job.given, job.excerpt, layout="THWC"[4 - job.shown.ndim :])
+    found.at(job.shown, job.given, job.excerpt, layout=layout)
     total = clock() - start
     assert found.evals == timed.evals == max_evals
     rest = total - timed.model - timed.masks - regression

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from borex.explanation import Check
@@ -15,6 +18,40 @@ def tops(heat_map: np.ndarray) -> np.ndarray:
     """The top shares of a heat map `(*extent,)`, kept and then hidden: bool `(N_CHECK, *extent)`."""
     top = top_share(np.broadcast_to(heat_map, (len(SHARES), *heat_map.shape)), SHARES)
     return np.concatenate([top, ~top])
+
+
+def _none_yet() -> np.ndarray:
+    return np.full(N_CHECK, -1)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Which evaluations answered the `tops` of the initial map and of the refined one: their numbers `(N_CHECK,)`, -1
+    where there is no answer yet; of a record that was cut short fewer."""
+
+    initial: np.ndarray = field(default_factory=_none_yet)
+    refined: np.ndarray = field(default_factory=_none_yet)
+
+    @property
+    def told(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the answers that are there, of each side."""
+        return self.initial[self.initial >= 0], self.refined[self.refined >= 0]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether an answer to the refined map's side is there."""
+        return len(self.told[1]) > 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the initial map's side is there and the refined map's is to be asked."""
+        return len(self.told[0]) == N_CHECK and not self.is_begun
+
+    def compared(self, values: Callable[[np.ndarray], np.ndarray]) -> Check | None:
+        """The check, from the scores of evaluations by their numbers; None where there is none, or it was cut short."""
+        initial, refined = self.told
+        whole = len(initial) == len(refined) == N_CHECK
+        return compared(values(initial), values(refined)) if whole else None
 
 
 def compared(initial: np.ndarray, refined: np.ndarray) -> Check:

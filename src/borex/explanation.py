@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from borex.errors import FileError, InputError
-from borex.layout import middles, resize, to_channels_last
+from borex.layout import channels_last, middles, resize, to_channels_last
 from borex.masks import spread
 from borex.settings import Settings
 from borex.targets import Target, TargetLike
@@ -146,7 +146,7 @@ class Explanation:
         if self.media is None:
             return other
         initial = self.initial if self.record.initial is not None else None
-        return other.at(self.media, initial, self.excerpt, layout="THWC"[4 - self.media.ndim :])
+        return other.at(self.media, initial, self.excerpt, layout=channels_last(self.media.ndim))
 
     # --- pictures, made in borex.media
 
@@ -228,7 +228,7 @@ class Explanation:
                 "this explanation came from a Refiner and holds no media; give it: overlay(media), panel(media) or "
                 "plot(media)"
             )
-        n, last = self.saliency.ndim, "THWC"[3 - self.saliency.ndim :]
+        n, last = self.saliency.ndim, channels_last(self.saliency.ndim + 1)
         is_held = media is self.media or (isinstance(media, np.ndarray) and layout == last)  # as it is: no copy
         if not is_held:
             is_known = layout == "auto" and np.ndim(media) == n + 1 and np.shape(media)[:n] == self.saliency.shape

@@ -20,6 +20,11 @@ LAYOUTS = {
 CHANNELS = (1, 3, 4)  # the sizes of an axis that "auto" takes for channels
 
 
+def channels_last(axes: int) -> str:
+    """The layout of media of so many axes, channels last: "HWC" of 3, "THWC" of 4."""
+    return "THWC"[4 - axes :]
+
+
 def to_channels_last(media: Any, layout: str = "auto") -> np.ndarray:
     """One image or clip as an array `(*extent, channels)`, extent = `(H, W)` or `(T, H, W)`.
 

@@ -6,6 +6,8 @@ The average keeps within outlines, as that of a bilateral filter does (Tomasi an
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from borex.field import Field
@@ -31,11 +33,16 @@ class Neighbours:
         """Whether there is an early axis; without one each cell stands for itself."""
         return self.n_moments > 1
 
-    def weights(self, moment: int) -> np.ndarray:
-        """Of all cells of a moment in the averages for each, `(cells, cells)`: rows sum to 1."""
+    @cached_property
+    def _near(self) -> np.ndarray:
+        """How much cells count by where they are, `(cells, cells)`."""
         at = np.indices(self.grid[-2:]).reshape(2, -1)
         apart = ((at[:, :, None] - at[:, None, :]) ** 2).sum(axis=0)
-        found = np.exp(-0.5 * apart / (REACH_OF_ALL if self._looks is None else REACH) ** 2)
+        return np.asarray(np.exp(-0.5 * apart / (REACH_OF_ALL if self._looks is None else REACH) ** 2))
+
+    def weights(self, moment: int) -> np.ndarray:
+        """Of all cells of a moment in the averages for each, `(cells, cells)`: rows sum to 1."""
+        found = self._near
         if self._looks is not None:
             found = found * likeness_between(self._looks[moment], self._looks[moment], ALIKE)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
@@ -50,7 +57,7 @@ def averaged(field: Field, neighbours: Neighbours) -> tuple[np.ndarray, np.ndarr
     for moment in range(len(mean)):  # one after the other: the weights of all cells at once would be large
         weights = neighbours.weights(moment)
         mean[moment] = weights @ mean[moment]
-        std[moment] = _std_of(field, np.eye(len(mean))[moment], weights)
+        std[moment] = _std_of(field, moment, weights)
     return mean.reshape(field.grid), std.reshape(field.grid)
 
 
@@ -59,11 +66,13 @@ def profile_std(field: Field, neighbours: Neighbours, extent: tuple[int, ...]) -
     sides = zip(extent[-2:], field.grid[-2:], strict=True)
     height, width = (np.bincount(cell_of_pixel(size, n)) / size for size, n in sides)
     share, std = np.outer(height, width).reshape(1, -1), np.empty(neighbours.n_moments)
-    for moment, which in enumerate(np.eye(len(std))):
-        std[moment] = _std_of(field, which, share @ neighbours.weights(moment) if neighbours else share)[0]
+    for moment in range(len(std)):
+        std[moment] = _std_of(field, moment, share @ neighbours.weights(moment) if neighbours else share)[0]
     return std.reshape(field.grid[:-2])
 
 
-def _std_of(field: Field, moment: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """`Field.std_of` of sums over one moment, of which `moment` `(moments,)` is 1, with `weights` `(n, cells)`."""
-    return field.std_of(np.einsum("t,nc->ntc", moment, weights).reshape(len(weights), *field.grid))
+def _std_of(field: Field, moment: int, weights: np.ndarray) -> np.ndarray:
+    """`Field.std_of` of sums over one moment, with `weights` `(n, cells)`."""
+    placed = np.zeros((len(weights), field.n_cells // weights.shape[1], weights.shape[1]))
+    placed[:, moment] = weights
+    return field.std_of(placed.reshape(len(weights), *field.grid))

@@ -14,7 +14,7 @@ from borex.batches import Batches, BatchSize
 from borex.blackbox import Asker, Model, Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Excerpt, Explanation
-from borex.layout import picked, to_channels_last, to_extent
+from borex.layout import channels_last, picked, to_channels_last, to_extent
 from borex.refiner import Refiner
 from borex.resume import check_same_run
 from borex.settings import METHODS
@@ -125,8 +125,8 @@ class Job:
 
     def result(self) -> Explanation:
         """The explanation so far, at the media's own size."""
-        last = "THWC"[4 - self.shown.ndim :]
-        return self.refiner.result().at(self.shown, self.given, self.excerpt, layout=last)
+        layout = channels_last(self.shown.ndim)
+        return self.refiner.result().at(self.shown, self.given, self.excerpt, layout=layout)
 
 
 def prepared(
@@ -183,7 +183,7 @@ def prepared(
         )
     given = None
     if maker in WHITE_BOX:
-        given = WHITE_BOX[maker](box, working, target, layout="THWC"[4 - working.ndim :])
+        given = WHITE_BOX[maker](box, working, target, layout=channels_last(working.ndim))
     elif maker is not None:
         check_extras(maker)
     elif initial is not None:

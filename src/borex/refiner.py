@@ -11,9 +11,9 @@ from borex.answers import Answers, checked_answers
 from borex.baselines import checked_fills, in_turn
 from borex.blackbox import Output, class_names
 from borex.cells import cells_of_appearance, cells_of_change
-from borex.check import N_CHECK, compared, tops
+from borex.check import N_CHECK, Sides, tops
 from borex.errors import BudgetError, InputError
-from borex.explanation import Check, Explanation, Record
+from borex.explanation import Explanation, Record
 from borex.layout import checked_initial, resize
 from borex.masks import coverage_of
 from borex.pending import Pending
@@ -96,8 +96,7 @@ class Refiner:
         self._pending = Pending.of("nothing", np.empty((0, *self.extent), dtype=bool), self.coverage, self.fills)
         self._opened = False
         self._noted_at, self._is_to_note = 0, False
-        # The numbers of the answers to the initial map's and to the refined map's side of the check; -1: not told yet.
-        self._initial_side, self._check_side = np.full((2, N_CHECK), -1)
+        self._sides = Sides()  # of the check
         self._map: tuple[int, np.ndarray, np.ndarray] | None = None
 
     @property
@@ -115,8 +114,7 @@ class Refiner:
         """
         self._note()  # due only where it was interrupted
         room = self.settings.max_evals - self.evals
-        is_checking = bool((self._check_side >= 0).any())
-        reserve = N_CHECK if _is_complete(self._initial_side) and not is_checking else 0
+        reserve = N_CHECK if self._sides.is_due else 0
         if 0 < len(self._pending) <= room - (reserve if self._pending.kind == "round" else 0):
             self.fills = self._pending.fills
             return self._pending.masks
@@ -128,7 +126,7 @@ class Refiner:
             self._opened = True
             if masks is not None:
                 return masks
-        if self.stop_reason is None and not is_checking:
+        if self.stop_reason is None and not self._sides.is_begun:
             if room > reserve and not self._settled():
                 with one_thread():
                     masks = self._strategy.ask(room - reserve)
@@ -213,11 +211,11 @@ class Refiner:
             self._pending = self._pending.without(places)
         if kind == "check":
             # No data: the map that the check measures is the one that is returned, unless other masks come after it.
-            self._check_side[places] = numbers
+            self._sides.refined[places] = numbers
             return
         if kind == "opening" and self._ranks_something:  # the last of it
             places = places - (self._pending.n_asked - N_CHECK)
-            self._initial_side[places[places >= 0]] = numbers[places >= 0]
+            self._sides.initial[places[places >= 0]] = numbers[places >= 0]
         with one_thread():
             self._strategy.tell(answers, (numbers, places) if kind == "round" else None)
         is_other = kind == "other" and self.evals - self._noted_at >= ROUND
@@ -267,7 +265,7 @@ class Refiner:
 
     def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """The refined map and its standard deviation, float32, from all answers but those of the check."""
-        used = self.evals - int((self._check_side >= 0).sum())
+        used = self.evals - len(self._sides.told[1])
         if self._map is None or self._map[0] != used:
             with one_thread():
                 saliency, std = self._strategy.posterior()
@@ -283,7 +281,7 @@ class Refiner:
         with one_thread():
             trust = self._strategy.trust()
             profile_std = self._strategy.profile_std().astype(np.float32) if self.extent[:-2] else None
-        check = self._checked()
+        check = self._sides.compared(lambda numbers: self._values(self.scores[numbers]))
         if check is not None and check.chosen == "initial":
             assert self.initial is not None
             saliency = self.initial
@@ -295,19 +293,7 @@ class Refiner:
             stop_reason=self.stop_reason or "not finished", history=tuple(self.history), check=check,
             record=Record(
                 replace(self.settings, output=self.output), self.coverage, self.scores, self.told_fills,
-                self._strategy.points(), self._initial_side[self._initial_side >= 0],
-                self._check_side[self._check_side >= 0], self.initial, self._change, self._appearance,
+                self._strategy.points(), *self._sides.told, self.initial, self._change, self._appearance,
             ),
             labels=None if self.labels is None else tuple(self.labels),
         )  # fmt: skip
-
-    def _checked(self) -> Check | None:
-        sides = self._initial_side, self._check_side
-        if not len(self._check_side) or not all(map(_is_complete, sides)):  # none, or cut short
-            return None
-        return compared(*(self._values(self.scores[side]) for side in sides))
-
-
-def _is_complete(side: np.ndarray) -> bool:
-    """Whether every answer to a side of the check is there."""
-    return len(side) == N_CHECK and bool((side >= 0).all())

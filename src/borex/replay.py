@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from borex.answers import Answers
+from borex.check import Sides
 from borex.explanation import Record
 from borex.refiner import Refiner
 from borex.targets import Target, TargetLike
@@ -27,7 +28,7 @@ def replay(record: Record, explained: Target, target: TargetLike | Target, label
     at = np.arange(len(record.scores))
     if refiner.target == explained and refiner.target.function is explained.function:
         at = np.delete(at, record.check_side)
-        refiner._initial_side, refiner._check_side = record.initial_side, record.check_side
+        refiner._sides = Sides(record.initial_side, record.check_side)
     refiner._opened = True
     answers = Answers.of(refiner.target, refiner.output, record.coverage, record.fills, record.scores)
     refiner._strategy.replay(answers, at, record.points)

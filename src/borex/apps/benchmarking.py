@@ -10,7 +10,7 @@ from typing import Any
 
 from borex.evaluation.benchmark import Config, Row, read_config, run
 from borex.evaluation.benchmark.report import check_extra, write_report
-from borex.evaluation.benchmark.summary import Mean, comparisons, means, scores_in
+from borex.evaluation.benchmark.summary import Mean, comparisons, means, over, scores_in
 from borex.evaluation.benchmark.table import LOW_IS_GOOD
 
 SHOWN = ("insertion_blur_minus_deletion", "insertion_blur", "insertion_baseline", "deletion", "average_precision")
@@ -58,7 +58,7 @@ def text(rows: list[Row], found: list[Mean]) -> str:
         for method, budget in sorted(dict.fromkeys((m, b) for m, b, _ in mine), key=lambda key: (key[1], key[0])):
             cells = [mine.get((method, budget, score)) for score in shown]
             n = max(one.n for one in cells if one)
-            numbers = "".join(f"{_mean(one, n) if one else '':>21}" for one in cells)
+            numbers = "".join(f"{f'{one.mean:.3f}{over(one.n, n)}' if one else '':>21}" for one in cells)
             lines.append(f"{method:<{wide - 6}}{budget:>6}{numbers}{n:6}")
     low = [_short(score) for score in shown if score in LOW_IS_GOOD]
     lines += [f"means over n inputs, or (n); {' and '.join(low)}: low is good"] if low else []
@@ -70,11 +70,6 @@ def text(rows: list[Row], found: list[Mean]) -> str:
     lines += [f"failed: {row.method} at {row.budget} on {row.input}: {row.error}" for row in failed[:5]]
     lines += [f"failed: {len(failed) - 5} more, see the table"] if len(failed) > 5 else []
     return "\n".join(lines)
-
-
-def _mean(one: Mean, n: int) -> str:
-    """A mean, with its number of inputs where that is not the `n` of its line."""
-    return f"{one.mean:.3f}" + (f" ({one.n})" if one.n != n else "")
 
 
 def _short(score: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from borex.errors import BorexError, FileError, MissingExtraError
 from borex.explanation import Explanation
+from borex.layout import channels_last
 from borex.media.load import read_media
 from borex.media.show import limits
 from borex.media.video import Clip
@@ -93,7 +94,7 @@ def keep_answered(error: BaseException, media: np.ndarray | Clip, folder: Path, 
         return None
     shown, excerpt = read_media(media)
     try:
-        found = refiner.result().at(shown, None, excerpt, layout="THWC"[4 - shown.ndim :])
+        found = refiner.result().at(shown, None, excerpt, layout=channels_last(shown.ndim))
         return found.save(folder / f"{stem}_unfinished.npz")
     except BorexError:
         return None

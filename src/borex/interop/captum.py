@@ -52,11 +52,12 @@ class Refined(Attribution):  # type: ignore[misc]
             got = tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise InputError(f"inputs are {got}; expected one tensor (n, C, H, W) or (n, C, T, H, W)")
         layout = "NCHW" if tensor.ndim == 4 else "NCTHW"
-        maps, single = [], False
+        maps: list[torch.Tensor] = []
         for at in range(len(tensor)):
             one = tensor[at : at + 1]
             model = self._black_box(one, *_rows(additional_forward_args, at, len(tensor)))
-            single = is_single(model, one, layout) if at == 0 else single
+            if at == 0:  # one answer tells it for all
+                single = is_single(model, one, layout)
             explanation = refine(
                 model,
                 one,

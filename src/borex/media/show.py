@@ -42,7 +42,7 @@ def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     }
     if np.ptp(found.initial) == 0:
         del maps["initial map"]
-    # Colours reach from end to end in each: how unsure the map is shows in the numbers alone.
+    # Each has colours from end to end of its own: how unsure the map is shows in the numbers alone.
     titles = [f"{name}, {values.min():.2g} to {values.max():.2g}" for name, values in maps.items()]
     ends = {_returned(found): limits(found)}
     pictures = [overlay(shown, values, limits=ends.get(name)) for name, values in maps.items()]

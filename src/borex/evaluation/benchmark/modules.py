@@ -43,12 +43,11 @@ def find_function(spelled: str, folder: Path) -> Callable[..., Any]:
 def _module(name: str, folder: Path) -> ModuleType:
     sys.path[:] = [str(folder), *(one for one in sys.path if one != str(folder))]
     importlib.invalidate_caches()
+    others = _folders - {folder}
     _folders.add(folder)
-    for top in {one.partition(".")[0] for one in sys.modules}:
+    for top in {one.partition(".")[0] for one in sys.modules} if others else ():
         # Of another benchmark: a module here may import one of the same name, too.
-        if (_is_there(top, folder) or (folder / top).is_dir()) and any(
-            _is_of(top, other) for other in _folders - {folder}
-        ):
+        if (_is_there(top, folder) or (folder / top).is_dir()) and any(_is_of(top, other) for other in others):
             for one in [one for one in sys.modules if one.partition(".")[0] == top]:
                 del sys.modules[one]
     top = name.partition(".")[0]

@@ -34,8 +34,9 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Limits the libraries that are loaded to one thread; afterwards they have as many as before."""
+def single_threaded() -> Iterator[None]:
+    """Limits the libraries that are loaded, the model's too (`borex.threads` limits BLAS alone), to one thread;
+    afterwards they have as many as before."""
     import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 

@@ -27,7 +27,7 @@ from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
 from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
 from borex.evaluation.benchmark.methods import Found, Meter, Task, find_method, run_method, seed_of
 from borex.evaluation.benchmark.models import check_model, make_model
-from borex.evaluation.benchmark.processes import one_thread, start
+from borex.evaluation.benchmark.processes import single_threaded, start
 from borex.evaluation.benchmark.protocol import check_protocol
 from borex.evaluation.benchmark.table import SCORES, Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
@@ -160,7 +160,7 @@ def _made(config: Config, jobs: list[Job], out: Path, processes: int) -> Generat
     """The rows of the jobs, as they are done."""
     if processes == 1:
         for job in jobs:
-            with one_thread():
+            with single_threaded():
                 row = make_row(config, job, out)
             yield row
         return

@@ -147,6 +147,11 @@ def best(found: Sequence[Mean], model: str, score: str, budget: int) -> float:
     return min(values) if score in LOW_IS_GOOD else max(values)
 
 
+def over(n: int, of_line: int) -> str:
+    """The number of inputs of a cell in a table, where it is not that of its line."""
+    return "" if n == of_line else f" ({n})"
+
+
 def of_first_seeds(rows: Sequence[Row]) -> list[Row]:
     """The rows of each method's first seed: methods may have seeds of their own."""
     first: dict[str, int] = {}
