@@ -50,7 +50,7 @@ class Sides:
     def compared(self, values: Callable[[np.ndarray], np.ndarray]) -> Check | None:
         """The check, from the scores of evaluations by their numbers; None where there is none, or it was cut short."""
         initial, refined = self.told
-        whole = len(initial) == len(refined) == N_CHECK
+        whole = 0 < len(initial) == len(refined) == N_CHECK
         return compared(values(initial), values(refined)) if whole else None
 
 
