@@ -12,7 +12,7 @@ from scipy.optimize import check_grad
 
 from borex.evidence import CENTRE, FIRST_STAGE, fit_hyperparameters, last_stage, negative_log_density
 from borex.field import Field
-from borex.observations import Relations
+from borex.observations import Relations, between, shared
 from borex.threads import one_thread
 from tests.test_field import HYPER, SIZES, queries, scaled, told
 
@@ -30,10 +30,11 @@ def test_the_gradient_of_the_evidence(shift: tuple[float, ...], n_baselines: int
     coverage, values = queries(grid)
     field = told(grid, extent, None, HYPER["image"], coverage, values, n_baselines)
     asked = field._asked
-    how = Relations.of(asked, asked, n_baselines)
+    how = Relations.of(n_baselines)
+    ends, fills, group = (between(relation, asked, asked) for relation in (how.ends, how.fills, how.group))
     gram = asked.rows @ field._prior.applied(HYPER["image"].lengths, asked.rows).T
-    parts = gram, gram * how.ends, gram * how.fills if n_baselines > 1 else None, how.overlap
-    given = parts, 25.0 * how.group, asked.hidden, scaled(values)
+    parts = gram, gram * ends, gram * fills if n_baselines > 1 else None, shared(asked, asked)
+    given = parts, 25.0 * group, asked.hidden, scaled(values)
     theta = CENTRE + shift
     away = check_grad(
         lambda t: negative_log_density(t, *given)[0], lambda t: negative_log_density(t, *given)[1], theta, epsilon=1e-6

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.gaussian_process.kernels import Matern
 
-from borex.kernels import Likened, Separable, apply_product, axis_gram, leading_likeness, likeness, matern32
+from borex.kernels import Likened, Separable, apply_product, axis_gram, leading_likeness, likeness, matern32, product
 
 
 def test_matern_is_scikit_learns() -> None:
@@ -68,12 +68,12 @@ def test_a_product_with_looks_is_the_matrix() -> None:
     wide = [axis_gram(np.arange(n), np.arange(n), 9.0) for n in grid]
     looks = rng.normal(size=(3, *grid))
     alike = np.einsum("kc,kd->cd", looks.reshape(3, 24), looks.reshape(3, 24))
-    product, exact = Separable([grams, wide], looks), Likened([grams, wide], alike)
+    separable, exact = Separable([grams, wide], looks), Likened(grams, alike, product(wide))
     values = rng.normal(size=(5, *grid))
-    np.testing.assert_allclose(product.apply(values), exact.apply(values), rtol=1e-4, atol=1e-4)  # single precision
+    np.testing.assert_allclose(separable.apply(values), exact.apply(values), rtol=1e-4, atol=1e-4)  # single precision
     some = np.array([3, 23, 0, 11])
-    np.testing.assert_allclose(product.between(some), exact.between(some), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(separable.between(some), exact.between(some), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(Separable([grams]).between(some), reduce(np.kron, grams)[np.ix_(some, some)], rtol=1e-12)
-    drawn = product.draw((40_000, *grid), rng).reshape(-1, 24)
+    drawn = separable.draw((40_000, *grid), rng).reshape(-1, 24)
     covariance = exact.apply(np.eye(24).reshape(24, *grid)).reshape(24, 24)
     assert np.abs(np.cov(drawn.T) - covariance).max() < 0.05 * np.abs(covariance).max()

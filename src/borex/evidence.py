@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from borex.hyperparameters import WIDE, Hyperparameters
-from borex.observations import Relations, evenly
+from borex.observations import between, evenly, shared
 
 if TYPE_CHECKING:
     from borex.field import Field
@@ -71,8 +71,9 @@ def fit_hyperparameters(
     chosen = evenly(field._asked.hidden[:n], MAX_ANSWERS)
     centre, unit = field._units(n)
     asked, values = field._asked[chosen], (field._values[chosen] - centre) / unit
-    how = Relations.of(asked, asked, field._n_baselines)
-    rows, fixed = asked.rows, WIDE**2 * how.group
+    how = field._relations
+    ends, fills, group = (between(relation, asked, asked) for relation in (how.ends, how.fills, how.group))
+    rows, fixed, overlap = asked.rows, WIDE**2 * group, shared(asked, asked)
     trust = TRUST
     if field._h is not None and len(rows):
         explained = rows @ field._h
@@ -90,7 +91,7 @@ def fit_hyperparameters(
         mean = float(np.diag(gram).mean())
         unit = mean if mean > 1e-12 else 1.0
         gram /= unit
-        return _Rung((gram, gram * how.ends, gram * how.fills if how.fills.any() else None, how.overlap), unit)
+        return _Rung((gram, gram * ends, gram * fills if fills.any() else None, overlap), unit)
 
     def beside(lengths: tuple[float, ...]) -> float:
         return 0.5 * float(((np.log(lengths) - np.log(LENGTH)) ** 2).sum()) / LENGTH_SPREAD**2
@@ -119,9 +120,9 @@ def fit_hyperparameters(
                 best = best_on(there, best.theta)
             if best is not before:
                 break  # where longer was better, shorter is not
-    amplitude, contrast, seen, hid, fills, shared = map(float, np.exp(best.theta))
+    amplitude, contrast, seen, hid, by_fill, by_overlap = map(float, np.exp(best.theta))
     amplitude /= float(np.sqrt(rung(best.lengths).unit))
-    return Hyperparameters(amplitude, contrast, fills, best.lengths, (seen, hid), shared, float(trust))
+    return Hyperparameters(amplitude, contrast, by_fill, best.lengths, (seen, hid), by_overlap, float(trust))
 
 
 def _scaled(lengths: tuple[float, ...], axis: int, factor: float) -> tuple[float, ...]:

@@ -29,7 +29,7 @@ import numpy as np
 from borex.cholesky import GrowingCholesky
 from borex.evidence import fit_hyperparameters, last_stage
 from borex.hyperparameters import WIDE, Hyperparameters
-from borex.observations import Observations, Relations, least_difference, overlap
+from borex.observations import Observations, Relations, between, least_difference, overlap, shared
 from borex.prior import Prior
 from borex.widths import widened
 
@@ -66,7 +66,7 @@ class Field:
         self.grid = grid
         self.n_cells = int(np.prod(grid))
         self._bare = self._prior = Prior(grid, extent, change, appearance)
-        self._n_baselines = n_baselines
+        self._n_baselines, self._relations = n_baselines, Relations.of(n_baselines)
         self._h: np.ndarray | None = None
         if initial is not None:
             h = np.asarray(initial, dtype=np.float64).ravel()
@@ -255,10 +255,12 @@ class Field:
         self, hyper: Hyperparameters, one: Observations, other: Observations, applied: np.ndarray
     ) -> np.ndarray:
         """Covariance without noise between the answers to `one` and to `other`, of which `K a` is `applied`."""
-        how = Relations.of(one, other, self._n_baselines)
-        covariance = hyper.amplitude**2 * (one.rows @ applied.T)
-        covariance *= 1 + hyper.contrast**2 * how.ends + hyper.fills**2 * how.fills
-        covariance += WIDE**2 * how.group + hyper.overlap**2 * how.overlap
+        how = self._relations
+        parts = hyper.amplitude**2 * (1 + hyper.contrast**2 * how.ends + hyper.fills**2 * how.fills)
+        covariance = one.rows @ applied.T
+        covariance *= between(parts, one, other)
+        covariance += between(WIDE**2 * how.group, one, other)
+        covariance += hyper.overlap**2 * shared(one, other)
         if self._h is not None:
             covariance += hyper.trust**2 * np.outer(one.rows @ self._h, other.rows @ self._h)
         return np.asarray(covariance)

@@ -37,6 +37,12 @@ class Observations:
         rows = np.where(hidden[:, None], seen - 1.0, seen)
         return cls(rows, hidden, np.zeros(len(seen), dtype=int) if fills is None else np.asarray(fills, dtype=int))
 
+    @classmethod
+    def of_kinds(cls, n_baselines: int) -> Observations:
+        """One of each `kind`, in order, of nothing."""
+        kinds = np.arange(2 * n_baselines)
+        return cls(np.zeros((len(kinds), 0)), kinds % 2 == 1, kinds // 2)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -69,29 +75,30 @@ class Observations:
 
 @dataclass(frozen=True)
 class Relations:
-    """How two sets of observations go together, each `(n, other n)`: `ends`, 1 at the same end and -1 at different
-    ones; `fills`, 1 with the same baseline, else what makes the parts of all baselines sum to nothing, 0 where there is
-    but one; `group`, whether they share an intercept; `overlap`, the covariance of their shared noise."""
+    """How kinds of answers go together, each `(kinds, kinds)`: `ends`, 1 at the same end and -1 at different ones;
+    `fills`, 1 with the same baseline, else what makes the parts of all baselines sum to nothing, 0 where there is but
+    one; `group`, 1 where they share an intercept, else 0."""
 
     ends: np.ndarray
     fills: np.ndarray
     group: np.ndarray
-    overlap: np.ndarray
 
     @classmethod
-    def of(cls, one: Observations, other: Observations, n_baselines: int) -> Relations:
-        same = one.fills[:, None] == other.fills[None, :]
-        apart = -1.0 / (n_baselines - 1) if n_baselines > 1 else 0.0
-        return cls(
-            np.outer(one.sign, other.sign),
-            np.where(same, 1.0 if n_baselines > 1 else 0.0, apart),
-            one.group[:, None] == other.group[None, :],
-            _shared(one, other),
-        )
+    def of(cls, n_baselines: int) -> Relations:
+        one = Observations.of_kinds(n_baselines)
+        same = np.equal.outer(one.fills, one.fills)
+        fills = np.where(same, 1.0, -1.0 / (n_baselines - 1)) if n_baselines > 1 else np.zeros(same.shape)
+        return cls(np.outer(one.sign, one.sign), fills, np.equal.outer(one.group, one.group).astype(np.float64))
 
 
-def _shared(one: Observations, other: Observations) -> np.ndarray:
-    """The overlap `(n, other n)` of what is of one kind, 0 elsewhere: where three baselines hide, of a sixth of all."""
+def between(relation: np.ndarray, one: Observations, other: Observations) -> np.ndarray:
+    """What a relation of kinds `(kinds, kinds)` is of every two answers, `(n, other n)`."""
+    return np.asarray(relation[one.kind][:, other.kind])
+
+
+def shared(one: Observations, other: Observations) -> np.ndarray:
+    """The covariance `(n, other n)` of the noise that answers share: the overlap of what is of one kind, 0 elsewhere.
+    Where three baselines hide it is computed for a sixth of all."""
     found = np.zeros((len(one), len(other)))
     mine, theirs = one.kind, other.kind
     for kind in np.intersect1d(mine, theirs):

@@ -11,7 +11,7 @@ from copy import copy
 
 import numpy as np
 
-from borex.kernels import Likened, Separable, axis_gram, leading_likeness, likeness
+from borex.kernels import Likened, Separable, axis_gram, leading_likeness, likeness, product
 
 # The long length scale of every axis, as a share of it (in space: of the shorter side that is longer than one pixel).
 LONG = 0.36
@@ -49,9 +49,12 @@ class Prior:
         ]
         shorter = min((n for n in extent[-2:] if n > 1), default=1)
         self._long = self._grams((*(LONG * n for n in grid[:n_early]), LONG * shorter / side))
-        self._alike = self._looks = None
+        # Of every pair of cells: how alike they are, and what is added.
+        self._pairs: tuple[np.ndarray, np.ndarray] | None = None
+        self._looks = None
         if appearance is not None and cells <= MOST_PAIRED:
-            self._alike = likeness(np.reshape(appearance, (cells, -1)), ALIKE)
+            alike = likeness(np.reshape(appearance, (cells, -1)), ALIKE)
+            self._pairs = None if alike is None else (alike, product(self._long))
         elif appearance is not None:
             looks = leading_likeness(np.reshape(appearance, (cells, -1)), ALIKE, LOOKS)
             self._looks = None if looks is None else looks.reshape(-1, *grid)
@@ -90,9 +93,9 @@ class Prior:
     def _covariance(self, lengths: tuple[float, ...]) -> Likened | Separable:
         """Before it is scaled; the latest is kept, because it is asked for again and again."""
         if self._latest is None or self._latest[0] != lengths:
-            products = self._grams(lengths), self._long
-            found = Separable(products, self._looks) if self._alike is None else Likened(products, self._alike)
-            self._latest = lengths, found
+            grams = self._grams(lengths)
+            pairs, looks = self._pairs, self._looks
+            self._latest = lengths, Separable((grams, self._long), looks) if pairs is None else Likened(grams, *pairs)
         return self._latest[1]
 
     def _grams(self, lengths: tuple[float, ...]) -> list[np.ndarray]:
