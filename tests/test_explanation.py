@@ -264,6 +264,28 @@ def test_a_map_that_was_kept_is_not_called_refined(monkeypatch: pytest.MonkeyPat
     assert titles[1][2].startswith("initial map, kept, ")
 
 
+def test_pictures_say_that_nothing_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = refined(linear(bumps(IMAGE)), IMAGE, None, max_evals=60)
+    titles: list[list[str]] = []
+    monkeypatch.setattr("borex.media.write.panel", lambda pictures, names: titles.append(list(names)))
+    for shown in (found, replace(found, std=found.std + 10 * np.abs(found.saliency).max())):
+        assert ("nothing stands out" in shown.summary()) == shown.nothing_stands_out == (shown is not found)
+        shown.panel()
+        assert shown.title().endswith("; nothing stands out") == (shown is not found)
+        assert shown.plot().get_suptitle() == shown.title()
+    assert titles[0][1].startswith("refined map, ")
+    assert titles[1][1].startswith("refined map: nothing stands out, ")
+
+
+def test_the_first_round_has_no_change_to_be_drawn() -> None:
+    found = refined(linear(bumps(IMAGE)), IMAGE, None, max_evals=100)
+    (axis,) = [axis for axis in found.plot().axes if axis.get_title(loc="left") == "change of ranking"]
+    drawn = axis.get_lines()[0].get_xydata()
+    known = [(entry["evals"], entry["change"]) for entry in found.history if "change" in entry]
+    np.testing.assert_allclose(drawn, known[1:])
+    assert drawn[:, 1].max() < 1
+
+
 def test_without_media_it_asks_for_it() -> None:
     model = share_seen(box(IMAGE))
     refiner = Refiner(IMAGE, target=1, max_evals=20)

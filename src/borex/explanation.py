@@ -178,10 +178,11 @@ class Explanation:
         return plot(self, self._media(media))
 
     def title(self) -> str:
-        """One line: what was explained, its score, and what it cost."""
+        """One line: what was explained, its score, what it cost, and whether nothing stands out."""
         # A label is often several names; of two classes, one against the other, each has its own.
         name = " against ".join(part.split(",")[0] for part in self.target.label.split(" against "))
-        return f"{name}: {self.score:.3g} ({self.evals} evaluations)"
+        line = f"{name}: {self.score:.3g} ({self.evals} evaluations)"
+        return f"{line}; nothing stands out" if self.nothing_stands_out else line
 
     def summary(self) -> str:
         """A few lines of text: target, score, evaluations, why it stopped, trust, check, whether nothing stands out,
@@ -194,12 +195,13 @@ class Explanation:
                 f"check on this input (kept - hidden): initial {self.check.initial:.3f}, refined "
                 f"{self.check.refined:.3f}; the {self.check.chosen} map is returned"
             )
-        if self._nothing_stands_out:
+        if self.nothing_stands_out:
             lines.append("nothing stands out: no cell is two standard deviations from 0")
         return "\n".join([*lines, *self._shown_lines()])
 
     @property
-    def _nothing_stands_out(self) -> bool:
+    def nothing_stands_out(self) -> bool:
+        """Whether no cell of a refined map is two standard deviations from 0; False for other maps, and flat ones."""
         is_refined = self.record.settings.method == "field" and not self.kept_initial
         return is_refined and np.ptp(self.saliency) > 0 and bool((np.abs(self.saliency) < 2 * self.std).all())
 

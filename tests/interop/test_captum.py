@@ -69,6 +69,10 @@ def test_targets_of_every_kind() -> None:
         method.attribute(inputs(), 0, target=[1, 2, 0])
     with pytest.raises(InputError, match=r"inputs are \(3, 4\); expected one tensor \(n, C, H, W\)"):
         method.attribute(torch.ones(3, 4))
+    with pytest.raises(InputError, match=r"inputs are \(0, 3, 8, 8\); .*, n at least 1"):
+        method.attribute(torch.ones(0, 3, 8, 8))
+    with pytest.raises(InputError, match=r"baselines have shape \(5, .*\) for 2 inputs; expected one, or one for each"):
+        method.attribute(inputs(), torch.zeros(5, 3, *EXTENT), target=1)
 
 
 def test_scores_of_one_axis_further_arguments_and_baselines() -> None:

@@ -75,6 +75,17 @@ def test_the_colour_bar_carries_the_limits_of_the_map() -> None:
     assert bar.get_xlim() == pytest.approx(display_limits(SALIENCY))
 
 
+@pytest.mark.parametrize("axes", [2, 3])
+def test_given_limits_around_0_lie_as_far_from_it_on_the_bar_as_in_the_colours(axes: int) -> None:
+    if axes == 2:
+        drawn = figure(MEDIA, None, SALIENCY, None, "cat", limits=(-1, 3))
+    else:
+        profile = np.zeros(2), np.ones(2)
+        drawn = clip_figure(np.stack([MEDIA] * 2), None, np.stack([SALIENCY] * 2), None, "cat", profile, limits=(-1, 3))
+    (bar,) = [axis for axis in drawn.axes if axis.get_label() == "<colorbar>"]
+    assert (bar.get_xlim() if axes == 2 else bar.get_ylim()) == (-3, 3)
+
+
 def test_the_history_is_drawn_against_evaluations() -> None:
     drawn = figure(MEDIA, None, SALIENCY, STD, "cat", np.array([[10, 0.5], [30, 0.7]]), "score")
     (line,) = panels(drawn)["score"].get_lines()

@@ -70,10 +70,11 @@ def test_a_panel_has_the_initial_map_only_where_there_is_one(photo: np.ndarray, 
     assert given.panel(max_side=30).shape[1] < given.panel().shape[1]
 
 
-def with_cells_below(found: borex.Explanation, stds: float) -> borex.Explanation:
-    """The map with cells that lie so many of their standard deviations below 0, and far enough to be seen."""
-    saliency, std, high = found.saliency.copy(), found.std.copy(), found.saliency.max()
-    saliency[..., :6, :], std[..., :6, :] = -high, high / stds
+def with_cells_below(found: borex.Explanation, stds: float, share: float = 0.9) -> borex.Explanation:
+    """The map with cells that lie so many of their standard deviations below 0, and far enough to be seen: by a share
+    of how far the highest lies above."""
+    saliency, std, low = found.saliency.copy(), found.std.copy(), share * found.saliency.max()
+    saliency[..., :6, :], std[..., :6, :] = -low, low / stds
     return replace(found, saliency=saliency, std=std)
 
 
@@ -83,11 +84,13 @@ def ends(found: borex.Explanation) -> tuple[float, float]:
     return limits
 
 
-def test_colours_diverge_where_a_cell_is_two_standard_deviations_below_0(explained: borex.Explanation) -> None:
+def test_colours_diverge_where_a_cell_is_far_below_0(explained: borex.Explanation) -> None:
     noise, signed = with_cells_below(explained, 1.9), with_cells_below(explained, 2.1)
     assert display_limits(noise.smooth(noise.saliency))[0] < 0  # what the values alone would say
     assert ends(noise)[0] == 0
     assert ends(signed)[0] == -ends(signed)[1] < 0
+    stronger = with_cells_below(explained, 1.5, share=1.1)  # unsure, but less so than what lies above
+    assert ends(stronger)[0] == -ends(stronger)[1] < 0
     kept = replace(noise, check=Check((0.5,), 1.0, 0.0, "initial"))  # in its own units, which std says nothing about
     assert ends(kept) == display_limits(kept.saliency)
     assert show.limits(replace(noise, saliency=np.zeros_like(noise.saliency))) is None

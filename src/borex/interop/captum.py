@@ -48,9 +48,9 @@ class Refined(Attribution):  # type: ignore[misc]
         `(n, *extent)`.
         """
         tensor = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
-        if not isinstance(tensor, torch.Tensor) or tensor.ndim not in (4, 5):
+        if not isinstance(tensor, torch.Tensor) or tensor.ndim not in (4, 5) or not len(tensor):
             got = tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else type(tensor).__name__
-            raise InputError(f"inputs are {got}; expected one tensor (n, C, H, W) or (n, C, T, H, W)")
+            raise InputError(f"inputs are {got}; expected one tensor (n, C, H, W) or (n, C, T, H, W), n at least 1")
         layout = "NCHW" if tensor.ndim == 4 else "NCTHW"
         maps: list[torch.Tensor] = []
         for at in range(len(tensor)):
@@ -119,5 +119,9 @@ def _baseline(baselines: Any, at: int, n: int, axes: int) -> Any:
     baselines = baselines[0] if isinstance(baselines, tuple) and len(baselines) == 1 else baselines
     if not isinstance(baselines, torch.Tensor):
         return baselines
+    if baselines.ndim == axes and len(baselines) not in (1, n):
+        raise InputError(
+            f"the baselines have shape {tuple(baselines.shape)} for {n} inputs; expected one, or one for each"
+        )
     own = baselines[at if len(baselines) == n else 0] if baselines.ndim == axes else baselines
     return own.detach().cpu().float().movedim(0, -1).numpy() if own.ndim > 2 else own.detach().cpu().numpy()

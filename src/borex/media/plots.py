@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from borex.errors import InputError, MissingExtraError
 from borex.layout import resize
 from borex.media.film import at_frames, tiles
-from borex.media.write import Limits, display_limits, overlay, picture, scale
+from borex.media.write import Limits, ends, overlay, picture, scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,13 +40,7 @@ def figure(
 
     Raises MissingExtraError without matplotlib, InputError where the axes do not agree.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plotting", "matplotlib", "plot") from error
-
-    media = np.asarray(media)
+    new, media = _figures(), np.asarray(media)
     maps = {"initial map": initial, returned: saliency, "standard deviation": std}
     present = {name: np.asarray(values) for name, values in maps.items() if values is not None}
     check_axes(media, present, 2)
@@ -62,9 +56,7 @@ def figure(
     columns = ["picture", *present]
     rows = [columns] if curve is None else [columns, ["history"] * len(columns)]
     high = min(4.1, 1.5 + wide * height / width)  # no more than a wide picture, its title and its colour bar take
-    drawn = Figure(figsize=(wide * len(columns), high + 2.2 * (len(rows) - 1)), layout="constrained")
-    FigureCanvasAgg(drawn)
-    drawn.suptitle(title)
+    drawn = new((wide * len(columns), high + 2.2 * (len(rows) - 1)), title)
     axes: dict[str, Any] = drawn.subplot_mosaic(rows, height_ratios=[high - 0.7, 1.8][: len(rows)])
     _show(axes["picture"], shown, "picture")
     for name, values in present.items():
@@ -73,6 +65,23 @@ def figure(
     if curve is not None:
         _draw_curve(axes["history"], curve, history_label)
     return drawn
+
+
+def _figures() -> Callable[[tuple[float, float], str], Figure]:
+    """What makes an empty figure of some inches with a title above; raises MissingExtraError without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plotting", "matplotlib", "plot") from error
+
+    def new(inches: tuple[float, float], title: str) -> Figure:
+        drawn = Figure(figsize=inches, layout="constrained")
+        FigureCanvasAgg(drawn)
+        drawn.suptitle(title)
+        return drawn
+
+    return new
 
 
 def _show(axis: Any, pixels: np.ndarray, title: str) -> None:
@@ -86,14 +95,11 @@ def _show_map(
     drawn: Any, axis: Any, shown: np.ndarray, values: np.ndarray, name: str, is_over: bool, limits: Limits | None
 ) -> None:
     """A map with its colour bar, over the picture or alone."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.ticker import MaxNLocator
 
-    low, high = display_limits(values) if limits is None else limits
-    bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
+    bar = _bar(values, limits, name)
     if is_over:
-        _show(axis, overlay(shown, values, limits=(low, high) if high > low else None), name)
+        _show(axis, overlay(shown, values, limits=limits), name)
     else:
         axis.imshow(values, cmap=bar.cmap, norm=bar.norm, interpolation="nearest", extent=_extent(shown))
         axis.set_title(name, fontsize="medium")
@@ -101,6 +107,15 @@ def _show_map(
     ticks = MaxNLocator(4 if shown.shape[1] >= shown.shape[0] else 2)
     drawn.colorbar(bar, ax=axis, orientation="horizontal", shrink=0.8, pad=0.03, ticks=ticks, format=_numbers())
     axis.set_anchor("N")  # a colour bar moves its axis down
+
+
+def _bar(values: np.ndarray, limits: Limits | None, name: str) -> Any:
+    """The colours of a map and the values that they stand for, as matplotlib has them."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    low, high = ends(values, limits)
+    return ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
 
 
 def _numbers() -> Any:
@@ -171,13 +186,7 @@ def clip_figure(
     `media` `(T, H, W, channels)`; maps of three axes; `profile`: mean and std `(T,)`; `seconds` `(T,)`: when each frame
     is seen, else frames are numbered. All else, and the errors, as in `figure`.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plotting", "matplotlib", "plot") from error
-
-    media = np.asarray(media)
+    new, media = _figures(), np.asarray(media)
     maps = {"initial map": initial, returned: saliency, "standard deviation": std}
     present = {name: np.asarray(values) for name, values in maps.items() if values is not None}
     check_axes(media, present, 3)
@@ -188,9 +197,7 @@ def clip_figure(
     mosaic += [["history"] * len(at)] if curve is not None else []
     tall = shown.shape[1] / shown.shape[2] * 1.5
     heights = [tall] * len(rows) + [1.4] * (len(mosaic) - len(rows))
-    drawn = Figure(figsize=(1.6 * max(len(at), 4), sum(heights) + 1.2), layout="constrained")
-    FigureCanvasAgg(drawn)
-    drawn.suptitle(title)
+    drawn = new((1.6 * max(len(at), 4), sum(heights) + 1.2), title)
     axes: dict[str, Any] = drawn.subplot_mosaic(mosaic, height_ratios=heights)
     for i, frame in enumerate(at.tolist()):
         _show(axes[f"picture {i}"], shown[i], f"frame {frame}" if seconds is None else f"{seconds[frame]:.2f} s")
@@ -208,12 +215,8 @@ def _show_tiles(
     drawn: Any, axes: list[Any], shown: np.ndarray, values: np.ndarray, name: str, is_over: bool, limits: Limits | None
 ) -> None:
     """A map `(n, h, w)` in a row of axes, one frame each, with one colour bar."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import ListedColormap, Normalize
-
-    low, high = display_limits(values) if limits is None else limits
-    bar = ScalarMappable(Normalize(low, high), ListedColormap(scale(low < 0 < high) / 255, name=name))
-    laid = overlay(shown, values, limits=(low, high) if high > low else None) if is_over else None
+    bar = _bar(values, limits, name)
+    laid = overlay(shown, values, limits=limits) if is_over else None
     for i, axis in enumerate(axes):
         if laid is not None:
             axis.imshow(laid[i], interpolation="nearest")

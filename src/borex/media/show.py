@@ -22,11 +22,12 @@ LEAST_SIDE = 160  # pixels along the longer side of a picture in a panel
 
 def limits(found: Explanation) -> Limits | None:
     """The saliency at the two ends of the colours; None for a flat map. The refined map of `field` is signed, and its
-    colours diverge, where a cell lies two standard deviations below 0: what lies below by less is noise."""
-    is_signed = None
+    colours diverge, where a cell lies two standard deviations below 0 or further below than any lies above: other cells
+    below 0 are noise."""
+    is_signed, saliency = None, found.saliency
     if found.record.settings.method == "field" and not found.kept_initial:
-        is_signed = bool((found.saliency < -2 * found.std).any())
-    low, high = display_limits(found.smooth(found.saliency), is_signed)
+        is_signed = bool((saliency < -2 * found.std).any() or -saliency.min() > saliency.max())
+    low, high = display_limits(found.smooth(saliency), is_signed)
     return (low, high) if low < high else None
 
 
@@ -35,17 +36,15 @@ def panel(found: Explanation, media: np.ndarray, max_side: int) -> np.ndarray:
     if found.profile_std is not None:
         return film.strip(media, **_moving(found, media))
     shown = grown(picture(media, max_side), LEAST_SIDE)
-    maps = {
-        "initial map": found.initial,
-        _returned(found): found.smooth(found.saliency),
-        "std": found.smooth(found.std),
-    }
+    returned = f"{_returned(found)}: nothing stands out" if found.nothing_stands_out else _returned(found)
+    maps = {"initial map": found.initial, returned: found.smooth(found.saliency), "std": found.smooth(found.std)}
     if np.ptp(found.initial) == 0:
         del maps["initial map"]
     # Each has colours from end to end of its own: how unsure the map is shows in the numbers alone.
     titles = [f"{name}, {values.min():.2g} to {values.max():.2g}" for name, values in maps.items()]
-    ends = {_returned(found): limits(found)}
-    pictures = [overlay(shown, values, limits=ends.get(name)) for name, values in maps.items()]
+    pictures = [
+        overlay(shown, values, limits=limits(found) if name == returned else None) for name, values in maps.items()
+    ]
     return write.panel([shown, *pictures], ["input", *titles])
 
 
@@ -59,7 +58,7 @@ def plot(found: Explanation, media: np.ndarray) -> Any:
     from borex.media.plots import clip_figure, figure
 
     entries = [(entry["evals"], entry["change"]) for entry in found.history if "change" in entry]  # none of `paper`
-    curve = np.array(entries).reshape(-1, 2)
+    curve = np.array(entries).reshape(-1, 2)[1:]  # nothing comes before the first, from which it could have changed
     history = (curve if len(curve) > 1 else None, "change of ranking")
     initial = None if float(np.ptp(found.initial)) == 0 else found.initial
     maps = (initial, found.smooth(found.saliency), found.smooth(found.std))

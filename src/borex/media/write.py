@@ -60,6 +60,17 @@ def display_limits(saliency: np.ndarray, is_signed: bool | None = None) -> Limit
     return max(low, 0.0), high if high > 0 else -low  # noise alone, below 0: all of it at the low end
 
 
+def ends(saliency: np.ndarray, limits: Limits | None = None) -> Limits:
+    """The values at the two ends of the colours: `limits`, both as far from 0 where they lie around it; None:
+    `display_limits`. Raises InputError for what is no range."""
+    if limits is None:
+        return display_limits(saliency)
+    low, high = (float(value) for value in limits)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"limits are ({low}, {high}); expected two finite values, the lower first")
+    return (-max(-low, high), max(-low, high)) if low < 0 < high else (low, high)
+
+
 def colours(saliency: np.ndarray, limits: Limits | None = None) -> np.ndarray:
     """A heat map `(*extent,)` in colour, uint8 `(*extent, 3)`.
 
@@ -68,7 +79,7 @@ def colours(saliency: np.ndarray, limits: Limits | None = None) -> np.ndarray:
     orange to pale yellow. Values beyond the limits get the colour of the end, NaN that of nothing.
     """
     saliency = np.asarray(saliency)
-    limits = _checked(limits) if limits is not None else display_limits(saliency)
+    limits = ends(saliency, limits)
     return _coloured(_position(saliency, limits), limits)
 
 
@@ -90,7 +101,7 @@ def overlay(media: np.ndarray, saliency: np.ndarray, alpha: float = 0.85, limits
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha is {alpha}; expected an opacity between 0 and 1")
     saliency = np.asarray(saliency)
-    limits = _checked(limits) if limits is not None else display_limits(saliency)
+    limits = ends(saliency, limits)
     shown = picture(media)
     extent = shown.shape[:-1]
     saliency = resize(np.nan_to_num(saliency, nan=limits[0]), extent, np.float32)
@@ -194,20 +205,11 @@ def save_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
         ) from error
 
 
-def _checked(limits: Limits) -> Limits:
-    low, high = (float(value) for value in limits)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"limits are ({low}, {high}); expected two finite values, the lower first")
-    return low, high
-
-
 def _position(saliency: np.ndarray, limits: Limits) -> np.ndarray:
     """Where values lie on the colour scale, in [0, 1]; the middle is 0 where the limits lie around 0."""
     low, high = limits
     if low == high:  # a flat map
         return np.zeros(saliency.shape, dtype=np.float32)
-    if low < 0 < high:
-        low, high = -max(-low, high), max(-low, high)
     values = np.nan_to_num(saliency.astype(np.float32, copy=False), nan=0.0 if low < 0 < high else low)
     position: np.ndarray = np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
     return position
