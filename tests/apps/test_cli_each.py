@@ -181,3 +181,14 @@ def test_a_picture_as_high_as_there_are_channels_stops_no_other(
         f"{name}_{kind}.png" for name in "abc" for kind in ("overlay", "panel")
     }
     assert main(["refine", "photos/b.png", *FEW]) == 0
+
+
+def test_a_link_that_leads_nowhere_to_be_read_stops_no_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = folder / "photos"
+    photos.mkdir()
+    shutil.copy("photo.png", photos / "b.png")
+    (photos / "a.gif").symlink_to("a" * 300)
+    assert main(["refine-each", "photos", "--out", "out", *FEW]) == 2
+    assert "borex: photos/a.gif: cannot read photos/a.gif: File name too long" in capsys.readouterr().err
+    rows = {row["input"]: row["evals"] for row in table(folder / "out" / "summary.csv")}
+    assert rows == {"a.gif": "0", "b.png": "20"}

@@ -92,6 +92,56 @@ def test_a_folder_that_is_read_only_is_found_before_the_model_is_asked(
     assert not asked
 
 
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["refine", LONG],
+        ["refine", f"{LONG}.mp4"],
+        ["refine", "photo.png", "--out", LONG],
+        ["refine", "photo.png", "--initial", LONG],
+        ["refine", "photo.png", "--model", f"{LONG}.onnx"],
+        ["refine-each", LONG],
+        ["refine-each", ".", "--model", f"{LONG}.onnx"],
+        ["score", "photo.png", LONG],
+        ["score", "photo.png", "flat.npy", "--mask", LONG],
+        ["benchmark", LONG],
+    ],
+    ids=lambda value: " ".join(value).replace(LONG, "LONG"),
+)
+def test_a_path_that_the_system_refuses_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    np.save("flat.npy", np.ones((2, 3)))
+    assert LONG in failure(capsys, 2, *arguments)
+
+
+def test_a_folder_that_may_not_be_listed_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("os.listdir", "os.scandir"):
+        monkeypatch.setattr(name, denied)
+    for command in ("refine", "refine-each"):
+        line = failure(capsys, 2, command, str(folder))
+        assert line == f"borex: cannot read {folder}: Permission denied. Check its permissions\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=str)
+def test_a_result_that_cannot_be_printed_is_one_line(folder: Path, more: list[str]) -> None:
+    np.save("flat.npy", np.eye(2, 3))
+    command = [sys.executable, "-m", "borex.apps.cli", "score", "photo.png", "flat.npy", "--steps", "2", *more]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr == "borex: cannot read or write: No space left on device. Choose another path\n"
+
+
 def halves(batch: np.ndarray) -> np.ndarray:
     share = batch[:, :, :75].mean(axis=(1, 2, 3)) / 255
     return np.stack([1 - share, share], axis=1)

@@ -207,3 +207,11 @@ def test_what_cameras_and_encoders_write_is_a_clip(tmp_path: Path, suffix: str) 
         container.mux(stream.encode(None))
     assert is_clip(path)
     assert explained(path).saliency.shape[1:] == (H, W)
+
+
+def test_of_many_inputs_a_path_that_the_system_refuses_stops_no_other(tmp_path: Path) -> None:
+    Image.fromarray(greys(1)[0]).save(tmp_path / "photo.png")
+    given = [tmp_path / ("a" * 300 + suffix) for suffix in (".jpg", ".gif", "")] + [tmp_path / "photo.png"]
+    found = {one.index: one for one in borex.refine_many(brightness, given, max_evals=20, output="logits")}
+    assert all(isinstance(found[i].error, FileError) for i in range(3))
+    assert found[3].error is None

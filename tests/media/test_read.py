@@ -15,6 +15,7 @@ from PIL import Image
 
 from borex.errors import FileError
 from borex.media.read import read_image, read_map
+from borex.media.video import read_clip
 
 H, W = 8, 11
 
@@ -198,6 +199,24 @@ def test_a_file_without_permission(
     monkeypatch.setattr("io.open", denied)
     with pytest.raises(FileError, match=r"cannot read .*a\.png: Permission denied\. Check its permissions"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_map, read_clip])
+def test_a_path_that_the_system_refuses(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    (tmp_path / "link.png").symlink_to("a" * 300)
+    for name in ("a" * 300 + ".png", "link.png"):
+        with pytest.raises(FileError, match=r"cannot read .*: File name too long\. Check the path"):
+            read(tmp_path / name)
+
+
+def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", denied)
+    monkeypatch.setattr("os.scandir", denied)
+    with pytest.raises(FileError, match=r"cannot read .*: Permission denied\. Check its permissions"):
+        read_clip(tmp_path)
 
 
 # Heat maps

@@ -2,7 +2,7 @@
 
     0    done
     1    the model failed, or nobody reads the result
-    2    a value or a file given by the user cannot be used, or an extra is missing
+    2    a value or a file given by the user cannot be used, a result cannot be written, or an extra is missing
     130  interrupted by Ctrl-C
 
 The commands themselves are in `commands.py`, which needs typer (extra "cli").
@@ -42,9 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"out of memory{said}. Take smaller media, or fewer frames", 2)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough; Python would complain once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _let_go()
         return 1
+    except OSError as error:  # what no command foresaw, such as a full disk behind stdout
+        _let_go()
+        place = "" if error.filename is None else f" {error.filename}"
+        return _failed(f"cannot read or write{place}: {error.strerror or error}. Choose another path", 2)
     return _failed("interrupted", code) if code == INTERRUPTED else code
 
 
@@ -64,6 +68,14 @@ def _run(arguments: list[str]) -> int:
         command = error.ctx.command_path if error.ctx else "borex"
         return _failed(f"{error.format_message().rstrip('.')}; see {command} --help", 2)
     return code if isinstance(code, int) else 0
+
+
+def _let_go() -> None:
+    """Drops output that cannot be written: Python would try, and complain, once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(what: object, code: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from borex.errors import BorexError, FileError, ModelError
 from borex.explanation import Explanation
 from borex.media.folder import PICTURES
 from borex.media.load import VIDEOS
-from borex.media.read import checksum
+from borex.media.read import checksum, unreadable
 from borex.models import as_model
 
 SUMMARY = "summary.csv"
@@ -36,7 +37,7 @@ def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, 
             "next time. Choose another folder with --out"
         )
     settings, before = _settings(model, of_model, options), _read_summary(out / SUMMARY)
-    missing = [path for path in inputs if not (out / f"{path.stem}.npz").exists()]
+    missing = [path for path in inputs if not os.path.exists(out / f"{path.stem}.npz")]
     if len(missing) < len(inputs):
         unknown = _unknown(out, before, {path.stem for path in inputs} - {path.stem for path in missing}, settings)
         said = f"; {SUMMARY} does not say with which settings {unknown} of them were made" if unknown else ""
@@ -70,10 +71,16 @@ def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, 
 
 def media_in(folder: Path) -> list[Path]:
     """The pictures and videos of a folder, by name."""
-    if not folder.is_dir():
-        raise FileError(f"{folder} is no folder; expected one with pictures or videos. borex refine takes a file")
+    try:
+        every = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileError(
+            f"{folder} is no folder; expected one with pictures or videos. borex refine takes a file"
+        ) from error
+    except OSError as error:
+        raise unreadable(folder, error) from error
     known = (*PICTURES, *VIDEOS)
-    found = sorted(one for one in folder.iterdir() if one.suffix.lower() in known and not one.name.startswith("."))
+    found = [one for one in every if one.suffix.lower() in known and not one.name.startswith(".")]
     if not found:
         raise FileError(
             f"the folder {folder} holds no picture and no video; expected files that end in {', '.join(known)}"
@@ -119,7 +126,7 @@ def _forget_failures(path: Path, said: list[dict[str, str]], names: set[str]) ->
 
 def _settings(model: str | None, of_model: dict[str, Any], options: dict[str, Any]) -> str:
     """What decides the results, as it was typed."""
-    if model is not None and Path(model).is_file():
+    if model is not None and os.path.isfile(model):
         model = f"{model} (crc32 {checksum([Path(model)]):08x})"
     said = {"model": model, **of_model, **{name: options.get(name) for name in ("target", "max_evals", "seed")}}
     return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)

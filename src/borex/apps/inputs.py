@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import zipfile
@@ -88,7 +89,7 @@ def initial_map(text: str | None) -> Any:
     """None, the name of a heat map, or the array in a file."""
     if text is None or text in HEATMAPS:
         return text
-    if not Path(text).exists() and not Path(text).suffix:
+    if not os.path.exists(text) and not Path(text).suffix:
         raise InputError(f"--initial is {text!r}, which is no file; expected a file, or {HEATMAP_NAMES}")
     return read_map(text)
 

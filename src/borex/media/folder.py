@@ -11,7 +11,7 @@ import numpy as np
 from borex.errors import FileError
 from borex.layout import resize_media
 from borex.media.decoder import Shown
-from borex.media.read import read_image
+from borex.media.read import read_image, unreadable
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -22,8 +22,12 @@ class Folder:
     rate, longest, failures, is_seekable = 1.0, 1.0, 0, True
 
     def __init__(self, path: Path) -> None:
-        """Raises FileError where there is no picture."""
-        found = [one for one in path.iterdir() if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
+        """Raises FileError where there is no picture, or the folder cannot be read."""
+        try:
+            every = list(path.iterdir())
+        except OSError as error:
+            raise unreadable(path, error) from error
+        found = [one for one in every if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
         if not found:
             raise FileError(f"the folder {path} holds no picture; expected files that end in {', '.join(PICTURES)}")
         self._paths = sorted(found, key=_order)

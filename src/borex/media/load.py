@@ -30,10 +30,10 @@ MOST_COUNTED = 512  # frames that are decoded to know how many there are
 
 def is_clip(path: str | os.PathLike[str]) -> bool:
     """Whether a path leads to a clip rather than to a picture: a folder, a video by its ending, a GIF that moves."""
-    path = Path(path)
-    if path.is_dir() or path.suffix.lower() in VIDEOS:
+    suffix = Path(path).suffix.lower()
+    if os.path.isdir(path) or suffix in VIDEOS:
         return True
-    if path.suffix.lower() != ".gif" or not path.is_file():
+    if suffix != ".gif" or not os.path.isfile(path):
         return False
     try:
         with Image.open(path) as image:
@@ -88,7 +88,7 @@ def read_given(
         if "stride" in said and "frames" in bounds:
             return read_first(path, bounds.pop("frames"), **said, **bounds)
         return read_clip(path, **said, **bounds)
-    if Path(path).is_dir() or Path(path).suffix.lower() in VIDEOS:
+    if os.path.isdir(path) or Path(path).suffix.lower() in VIDEOS:
         raise InputError(
             f"{path} is a clip, but the model takes images of {extent}; expected a model of clips, such as "
             '"motionnet", or frame_mean(model), the mean of an image model over the frames'
@@ -103,7 +103,7 @@ def _bounds(path: str | os.PathLike[str], said: dict[str, Any], extent: tuple[in
     check_arguments(said.get("start", 0.0), said.get("end"), said.get("frames"), said.get("stride"))
     most = said.get("frames") or (MAX_FRAMES if extent is None else max(MAX_FRAMES, extent[0]))
     is_spread = "frames" in said and "stride" not in said  # so many, however many there are
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         folder = Folder(Path(path))
         size, there = folder.size(next(folder.frames()).frame), most if is_spread else _counted(folder, said, most)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS, what:
         with path.open("rb") as file:
             start = file.read(6)
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}. Check its permissions") from error
+        raise unreadable(path, error) from error
     if start.startswith((b"\x93NUMPY", b"PK")):
         return _loaded(path, keys)
     image = _opened(path)
@@ -66,14 +67,24 @@ def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS, what:
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """The path of a file that is there and holds something; raises FileError otherwise."""
     path = Path(path)
-    if path.is_dir():
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # a value: no name may hold a null character
+        near = "" if os.path.isdir(path.parent) else f" (and no folder {path.parent})"
+        raise FileError(f"there is no file {path}{near}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if stat.S_ISDIR(found.st_mode):
         raise FileError(f"{path} is a folder; expected a file")
-    if not path.exists():
-        near = path.parent if path.parent.is_dir() else None
-        raise FileError(f"there is no file {path}" + ("" if near else f" (and no folder {path.parent})"))
-    if path.stat().st_size == 0:
+    if found.st_size == 0:
         raise FileError(f"{path} is empty (0 bytes); get it or write it once more")
     return path
+
+
+def unreadable(path: str | os.PathLike[str], error: OSError) -> FileError:
+    """The error to raise where the system refuses a path."""
+    what = "its permissions" if isinstance(error, PermissionError) else "the path"
+    return FileError(f"cannot read {path}: {error.strerror}. Check {what}")
 
 
 def checksum(paths: Sequence[Path]) -> int:
@@ -106,7 +117,7 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
             f"{path} is no picture that Pillow can read; expected a PNG, JPEG, WebP, TIFF, BMP, GIF or the like"
         ) from error
     except PermissionError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}. Check its permissions") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # damaged files fail in the decoders in every way there is
         raise FileError(f"{path} is damaged or incomplete: {error}. Get it or write it once more") from error
 

@@ -76,7 +76,7 @@ def _opened(
     size: tuple[int, int] | None, is_most: bool = False,
 ) -> Clip:  # fmt: skip
     check_arguments(start, end, frames, stride, size)
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return _read(Folder(Path(path)), os.fspath(path), start, end, frames, stride, size, is_most)
     with Decoder(checked_path(path)) as decoder:
         return _read(decoder, os.fspath(path), start, end, frames, stride, size, is_most)
