@@ -17,8 +17,10 @@ from borex.evaluation.ranking import checked_saliency, falling_order
 
 @dataclass(frozen=True)
 class Localisation:
-    """Every score of a heat map against an object mask; 1 is best, each in [0, 1].
+    """Every score of a heat map against an object mask, each in [0, 1], high is good.
 
+    1 is best of all but `mean_f1` and `published_product`, which are means over k: of the best map they are far below 1
+    where the object is small (.08 and .05 where it is a hundredth of all pixels).
     `pointing_game`: whether the peak hits. `time_average_precision`, `time_pointing_game`: of the profile over time
     against the frames that the object is in; None where there is no time axis or the object is in every frame.
     """
