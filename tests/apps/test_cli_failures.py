@@ -235,6 +235,18 @@ def test_a_reader_that_stops_reading_is_no_error(folder: Path) -> None:
         assert process.wait(60) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_error(folder: Path, closed: str) -> None:
+    np.save("flat.npy", np.eye(2, 3))
+    for arguments in ("refine photo.png --max-evals 20", "score photo.png flat.npy --steps 2"):
+        command = f'"{sys.executable}" -m borex.apps.cli {arguments} {closed}'
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert ("espresso" in done.stdout) == (closed == "2>&-")
+    assert borex.Explanation.load("borex-out/photo.npz").evals == 20
+
+
 def test_the_installed_program_is_this_one() -> None:
     from importlib.metadata import entry_points
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
@@ -207,6 +208,14 @@ def test_a_path_that_the_system_refuses(tmp_path: Path, read: Callable[[Path], o
     for name in ("a" * 300 + ".png", "link.png"):
         with pytest.raises(FileError, match=r"cannot read .*: File name too long\. Check the path"):
             read(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("read", [read_image, read_map, read_clip])
+def test_a_pipe_is_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(FileError, match=r"pipe\.png is a pipe or a device, which cannot be read; give a file"):
+        read(tmp_path / "pipe.png")
 
 
 def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,9 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; `arguments`: those after the program's name, None: the process's."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for name in ("stdout", "stderr"):  # of a closed one the next open file has the number, and gets what C code prints
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  it stays open
     if arguments == ["--version"]:  # the one answer that needs no typer
         print(f"borex {__version__}")
         return 0

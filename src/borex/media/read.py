@@ -76,6 +76,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
         raise unreadable(path, error) from error
     if stat.S_ISDIR(found.st_mode):
         raise FileError(f"{path} is a folder; expected a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise FileError(f"{path} is a pipe or a device, which cannot be read; give a file")
     if found.st_size == 0:
         raise FileError(f"{path} is empty (0 bytes); get it or write it once more")
     return path
