@@ -98,6 +98,25 @@ def test_what_was_made_with_other_settings_is_not_taken_for_done(
     assert said in capsys.readouterr().err
 
 
+def test_a_run_that_was_stopped_before_its_first_result_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "photos").mkdir()
+    shutil.copy("photo.png", "photos")
+    summary = folder / "out" / "summary.csv"
+
+    def killed(*_: object, **__: object) -> None:
+        assert summary.read_text().startswith("input,")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("borex.apps.each.refine_many", killed)
+        assert main(["refine-each", "photos", "--out", "out", *FEW]) == 130
+    summary.write_bytes(b"")
+    assert main(["refine-each", "photos", "--out", "out", *FEW]) == 0
+    assert [row["input"] for row in table(summary)] == ["photo.png"]
+
+
 def test_clips_are_explained_as_clips(folder: Path) -> None:
     pytest.importorskip("av")
     (folder / "mixed").mkdir()

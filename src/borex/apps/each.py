@@ -43,13 +43,13 @@ def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, 
         said = f"; {SUMMARY} does not say with which settings {unknown} of them were made" if unknown else ""
         print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already{said}", file=sys.stderr)
     code = 0
-    is_new = not (out / SUMMARY).exists()
     _forget_failures(out / SUMMARY, before, {path.name for path in missing})
     # A file's name need not be UTF-8.
     with (out / SUMMARY).open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
-        if is_new:
+        if not file.tell():
             table.writerow(COLUMNS)
+            file.flush()  # a table without it would be taken for somebody else's
         for one in refine_many(as_model(model, **of_model) if of_model else model, missing, **options):
             path, error = missing[one.index], one.error
             if one.explanation is not None:
@@ -96,9 +96,9 @@ def media_in(folder: Path) -> list[Path]:
 
 
 def _read_summary(path: Path) -> list[dict[str, str]]:
-    """The lines of a summary.csv; none where there is none. Raises FileError for one that is not ours: lines of ours
-    would spoil it."""
-    if not path.exists():
+    """The lines of a summary.csv; none where there is none, or a run was stopped before it wrote any. Raises FileError
+    for one that is not ours: lines of ours would spoil it."""
+    if not path.exists() or not path.stat().st_size:
         return []
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         reader = csv.DictReader(file, restval="")
