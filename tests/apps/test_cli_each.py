@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from PIL import Image
@@ -96,6 +97,44 @@ def test_what_was_made_with_other_settings_is_not_taken_for_done(
     assert main(["refine-each", "photos", "--out", "alone", "--max-evals", "22"]) == 0
     said = "1 of 1 are in alone already; summary.csv does not say with which settings 1 of them were made"
     assert said in capsys.readouterr().err
+
+
+def test_another_input_of_the_same_name_is_not_taken_for_done(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, angle in (("pa", 0), ("pb", 180)):
+        (folder / name).mkdir()
+        Image.open("photo.png").rotate(angle).save(folder / name / "x.png")
+    assert main(["refine-each", "pa", *FEW]) == 0
+    assert main(["refine", "pa/x.png", "--out", "alone", *FEW]) == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr("borex.apps.each.refine_many", lambda *_, **__: pytest.fail("the model was asked"))
+        for out in ("borex-out", "alone"):
+            assert main(["refine-each", "pb", "--out", out, *FEW]) == 2
+            err = capsys.readouterr().err
+            assert f"{out}/x.npz explains another input than pb/x.png. Choose another folder with --out" in err
+            assert err.count("\n") == 1
+    assert main(["refine-each", "pa", *FEW]) == 0
+    assert "1 of 1 are in borex-out already" in capsys.readouterr().err
+    (row,) = table(folder / "borex-out" / "summary.csv")
+    assert row["crc32"] == f"{crc32((folder / 'pa' / 'x.png').read_bytes()):08x}"
+
+
+def test_another_clip_of_the_same_name_is_not_taken_for_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("av")
+    for name, way in (("a", "right"), ("b", "left")):
+        frames = folder / name / "x.png"  # a folder of frames with a name like a picture's
+        frames.mkdir(parents=True)
+        for i, frame in enumerate(moving(way)):
+            Image.fromarray(frame).save(frames / f"{i}.png")
+    for name, code in (("a", 0), ("a", 0), ("b", 2)):
+        assert main(["refine-each", name, "--out", "out", *FEW]) == code
+    assert "out/x.npz explains another input than b/x.png" in capsys.readouterr().err
+    assert main(["refine", "photo.png", "--out", "other", *FEW]) == 0
+    (folder / "a" / "x.png").rename(folder / "a" / "photo.png")
+    assert main(["refine-each", "a", "--out", "other", *FEW]) == 2
+    assert "other/photo.npz explains another input than a/photo.png" in capsys.readouterr().err
 
 
 def test_a_run_that_was_stopped_before_its_first_result_goes_on(

@@ -165,8 +165,8 @@ def refine_each_command(
     """Refine the heat map of every picture or video in FOLDER, in batches that they share.
 
     Writes of each what `borex refine` writes, as soon as it is done, and a line of summary.csv. What is in --out
-    already is left out, so a run that was stopped goes on; with other options choose another --out. A file that cannot
-    be used is reported and stops no other.
+    already is left out, so a run that was stopped goes on; with other options, or for other files of the same names,
+    choose another --out. A file that cannot be used is reported and stops no other.
     """
     from borex.apps.each import refine_each
 

@@ -10,15 +10,16 @@ from typing import Any
 
 from borex import refine_many
 from borex.apps.outputs import check_writable, write
+from borex.apps.saved import is_same, saved_media
 from borex.errors import BorexError, FileError, ModelError
 from borex.explanation import Explanation
-from borex.media.folder import PICTURES
-from borex.media.load import VIDEOS
-from borex.media.read import checksum, unreadable
+from borex.media.folder import PICTURES, checksum_of
+from borex.media.load import VIDEOS, is_clip
+from borex.media.read import checksum, read_image, unreadable
 from borex.models import as_model
 
 SUMMARY = "summary.csv"
-COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error", "settings")
+COLUMNS = ("input", "target", "score", "evals", "stop_reason", "error", "crc32", "settings")
 
 
 def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, Any], **options: Any) -> int:
@@ -27,7 +28,7 @@ def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, 
 
     `model`: as `refine_many` takes it; `of_model`: what is said of it, as `as_model` takes it.
     Raises FileError where there is nothing to explain, two inputs would have the same name, `out` is the folder itself,
-    or an input is in `out` already, made with other settings.
+    or what is in `out` under an input's name was made with other settings, or of another input.
     """
     inputs = media_in(folder)
     check_writable(out)
@@ -37,11 +38,12 @@ def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, 
             "next time. Choose another folder with --out"
         )
     settings, before = _settings(model, of_model, options), _read_summary(out / SUMMARY)
-    missing = [path for path in inputs if not os.path.exists(out / f"{path.stem}.npz")]
-    if len(missing) < len(inputs):
-        unknown = _unknown(out, before, {path.stem for path in inputs} - {path.stem for path in missing}, settings)
+    done = [path for path in inputs if os.path.exists(out / f"{path.stem}.npz")]
+    missing = sorted(set(inputs) - set(done))
+    if done:
+        unknown = _unknown(out, before, done, settings)
         said = f"; {SUMMARY} does not say with which settings {unknown} of them were made" if unknown else ""
-        print(f"borex: {len(inputs) - len(missing)} of {len(inputs)} are in {out} already{said}", file=sys.stderr)
+        print(f"borex: {len(done)} of {len(inputs)} are in {out} already{said}", file=sys.stderr)
     code = 0
     _forget_failures(out / SUMMARY, before, {path.name for path in missing})
     # A file's name need not be UTF-8.
@@ -61,9 +63,9 @@ def refine_each(folder: Path, out: Path, model: str | None, of_model: dict[str, 
                 code = max(code, 1 if isinstance(error, ModelError) else 2)
                 text = " ".join(str(error).split())
                 print(f"borex: {path}: {text}", file=sys.stderr)
-                table.writerow((path.name, "", "", 0, "", text, settings))
+                table.writerow((path.name, "", "", 0, "", text, "", settings))
             elif one.explanation is not None:
-                table.writerow((path.name, *_facts(one.explanation), "", settings))
+                table.writerow((path.name, *_facts(one.explanation), "", _checksum(path), settings))
                 print(f"{path}: {one.explanation.title()}")
             file.flush()
     return code
@@ -132,17 +134,46 @@ def _settings(model: str | None, of_model: dict[str, Any], options: dict[str, An
     return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
 
 
-def _unknown(out: Path, said: list[dict[str, str]], stems: set[str], settings: str) -> int:
-    """Of how many of the explanations in `out` the summary does not say with which settings they were made. Raises
-    FileError where it says other ones of any."""
-    made = {Path(row["input"]).stem: row["settings"] for row in said if not row["error"]}
-    for stem in sorted(stems):
-        if made.get(stem, "") not in ("", settings):
+def _unknown(out: Path, said: list[dict[str, str]], done: list[Path], settings: str) -> int:
+    """Of how many of the inputs that are `done` the summary does not say with which settings. Raises FileError where it
+    says other ones of any, and where what is in `out` under its name is of another input."""
+    made = {Path(row["input"]).stem: row for row in said if not row["error"]}
+    for path in done:
+        row, result = made.get(path.stem), f"{out / path.stem}.npz"
+        if row is not None and row["settings"] not in ("", settings):
             raise FileError(
-                f"{out / stem}.npz was made with other settings ({made[stem]}) than those of this run ({settings}). "
+                f"{result} was made with other settings ({row['settings']}) than those of this run ({settings}). "
                 "Choose another folder with --out"
             )
-    return sum(not made.get(stem) for stem in stems)
+        if _is_other(path, row, Path(result)):
+            raise FileError(
+                f"{result} explains another input than {path}. Choose another folder with --out; where {path.name} has "
+                "changed since, remove the result"
+            )
+    return sum(path.stem not in made or not made[path.stem]["settings"] for path in done)
+
+
+def _is_other(path: Path, row: dict[str, str] | None, result: Path) -> bool:
+    """Whether a result is seen to be of another input, by its line of the summary. Where there is none pictures are
+    compared with the one in it; clips are not, for which frames were read is the model's choice."""
+    if row is not None:
+        found = _checksum(path)
+        return bool(row["crc32"] and found) and row["crc32"] != found
+    saved = saved_media(result)
+    if saved is None or saved.ndim == 4 or is_clip(path):
+        return saved is not None and (saved.ndim == 4) != is_clip(path)
+    try:
+        return not is_same(saved, read_image(path))
+    except FileError:
+        return False
+
+
+def _checksum(path: Path) -> str:
+    """As the summary has it; empty where the input cannot be read."""
+    try:
+        return f"{checksum_of(path):08x}"
+    except OSError:
+        return ""
 
 
 def _facts(explanation: Explanation) -> tuple[str, float, int, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from borex.errors import FileError
 from borex.layout import resize_media
 from borex.media.decoder import Shown
-from borex.media.read import read_image, unreadable
+from borex.media.read import checksum, read_image, unreadable
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -49,6 +49,12 @@ class Folder:
         """`(H, W)` of a picture."""
         height, width = self.rgb(frame).shape[:2]
         return height, width
+
+
+def checksum_of(path: Path) -> int:
+    """The CRC-32 of a file, or of the pictures of a folder one after the other; raises OSError where one cannot be
+    read."""
+    return checksum([shown.frame for shown in Folder(path).frames()] if path.is_dir() else [path])
 
 
 def _order(path: Path) -> tuple[list[tuple[int, str]], str]:
