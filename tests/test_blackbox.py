@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from borex import blackbox
-from borex.blackbox import Asker, Model, checked_scores, find_output, probabilities, unwrap
+from borex.blackbox import Asker, Device, Model, checked_scores, find_output, probabilities, unwrap
 from borex.errors import InputError, ModelError, ModelOutputError
+from borex.heatmaps.superpixels import SegmentMasks
 from borex.masks import CellMasks
 
 SCORES = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
@@ -144,6 +145,39 @@ def test_masks_of_cells_are_never_all_there(monkeypatch: pytest.MonkeyPatch) -> 
     scores = Asker(counting(calls), MEDIA, np.zeros_like(MEDIA), 32)(masks)
     assert [len(batch) for batch in calls] == [3, 3, 3, 1]
     assert scores[:, 0].tolist() == (MEDIA * np.asarray(masks)[..., None]).sum(axis=(1, 2, 3)).tolist()
+
+
+class Elsewhere(Device):
+    """A model that makes its copies where it runs; `sizes`: of the batches that it was asked."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, batch: np.ndarray) -> Any:
+        raise AssertionError("no copy of the media is made on the host")
+
+    def load(self, media: np.ndarray, baselines: np.ndarray) -> Any:
+        return lambda masks, fills=None: np.asarray(masks)
+
+    def run(self, parts: Any) -> Any:
+        self.sizes.append(sum(map(len, parts)))
+        return np.concatenate(
+            [np.stack([part.mean(axis=(1, 2)), 1 - part.mean(axis=(1, 2))], axis=1) for part in parts]
+        )
+
+
+def test_copies_that_are_made_elsewhere_come_in_the_batches_that_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blackbox, "MAX_BATCH_BYTES", 3 * MEDIA.nbytes)
+    segments = SegmentMasks(np.random.default_rng(2).random((10, 3)) < 0.5, np.arange(24).reshape(4, 6) // 8)
+    for masks in (MASKS, CellMasks(MASKS, (4, 6)), segments):
+        model = Elsewhere()
+        Asker(Model(model), MEDIA, MEDIA, 8)(masks)
+        assert model.sizes == [8, 2]
+    soft = Elsewhere()  # of soft masks an adapter has NumPy make the copies
+    Asker(Model(soft), MEDIA, MEDIA, 8)(MASKS.astype(np.float32))
+    assert soft.sizes == [3, 3, 3, 1]
 
 
 def test_a_failure_has_the_masks_number_and_what_was_answered() -> None:

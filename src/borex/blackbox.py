@@ -16,7 +16,8 @@ from borex.masks import masked
 Output = Literal["auto", "probabilities", "logits"]
 OUTPUTS = ("auto", "probabilities", "logits")
 
-# Composing more than this many bytes at a time would make memory grow with the media; a batch is cut instead.
+# Composing more than this many bytes at a time would make memory grow with the media; a batch is cut instead. Copies
+# that a `Device` makes lie with the model, which needs many times their memory anyway.
 MAX_BATCH_BYTES = 64 * 2**20
 
 
@@ -195,7 +196,10 @@ class Asker:
 
     def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: Any = 32) -> None:
         """`media`: `(*extent, channels)`. `baseline`: the same, or `(k, *extent, channels)` where several hide in turn;
-        of one dtype. `batch_size`: inputs in one call of the model, or "auto"; or the `Batches` of several inputs."""
+        of one dtype. `batch_size`: inputs in one call of the model, or "auto"; or the `Batches` of several inputs.
+        Copies that NumPy makes, for a function and for soft masks, come in batches of 64 MiB at most, 445 photos of
+        224 x 224 in uint8 or 2 of 2400 x 3600, whatever `batch_size` says; those that a `Device` makes do not.
+        """
         from borex.batches import Batches
 
         if model.check_media is not None:
@@ -209,12 +213,17 @@ class Asker:
         except Exception as error:
             raise ModelError(f"the model could not take the media in: {type(error).__name__}: {error}") from error
         self._bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
+        self.batches.begin(self._bounded)
         self.evals = 0
 
     @property
     def chunk(self) -> int:
-        """How many copies go to the model at a time."""
-        return min(self.batches.size, self._bounded)
+        """How many copies go to the model at a time, of masks that are bool."""
+        return self._at_once(is_soft=False)
+
+    def _at_once(self, is_soft: bool) -> int:
+        is_on_host = is_soft or not isinstance(self.model.scores, Device)
+        return min(self.batches.size, self._bounded) if is_on_host else self.batches.size
 
     def part(self, masks: Any, start: int, stop: int, fills: np.ndarray | None = None) -> Any:
         """The masked copies of `masks` from `start` to `stop`, as the model takes them."""
@@ -234,9 +243,10 @@ class Asker:
         from borex.batches import OutOfMemory
 
         answers: list[np.ndarray] = []
+        is_soft = getattr(masks, "dtype", None) != np.dtype(bool)
         start = 0
         while start < len(masks):
-            stop = min(start + self.chunk, len(masks))
+            stop = min(start + self._at_once(is_soft), len(masks))
             compose = partial(self._parts, masks, start, stop, fills)
             try:
                 scores = self.batches(compose, stop - start, self.evals)

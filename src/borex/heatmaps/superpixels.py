@@ -56,6 +56,10 @@ class SegmentMasks:
     def shape(self) -> tuple[int, ...]:
         return (len(self), *self.labels.shape)
 
+    @property
+    def dtype(self) -> np.dtype[np.bool_]:
+        return np.dtype(bool)
+
     def __getitem__(self, part: slice) -> np.ndarray:
         return self.segments[part][:, self.labels]
 
