@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -19,8 +20,8 @@ BatchSize = int | Literal["auto"]
 FIRST, LARGEST, GAIN = 16, 1024, 0.93
 
 
-# What torch, onnxruntime and the networks themselves say of inputs that do not fit.
-SIZE_WORDS = ("shape", "size", "dimension", "height", "width", "resolution")
+# What torch, onnxruntime and the networks themselves say of inputs that do not fit; "image_size" too, not "resized".
+SIZE_WORDS = re.compile(r"(?<![a-z])(shape|size|dimension|height|width|resolution)s?(?![a-z])")
 
 
 class OutOfMemory(ModelError):
@@ -40,10 +41,21 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _is_about_size(error: BaseException) -> bool:
-    """Whether an exception may mean that the model takes inputs of another size. An assertion often has no words."""
+def _advice(error: BaseException, takes_any: bool) -> str:
+    """What to do where an exception of a framework may mean that the model takes other inputs; else nothing.
+    `takes_any`: the model did not say which size it takes."""
     text = str(error).lower()
-    return (isinstance(error, AssertionError) and not text) or any(word in text for word in SIZE_WORDS)
+    if isinstance(error, (KeyError, AttributeError, NameError)):  # a slip in the code, of whatever name
+        return ""
+    if "channel" in text:  # torch gives the size of the weights with it
+        return (
+            ' If the media is grey or RGBA and the model takes RGB, bring it to that: a PIL image by .convert("RGB"), '
+            "an array (H, W) by np.stack([grey] * 3, axis=-1), one of 4 channels by media[..., :3]"
+        )
+    # An assertion often has no words.
+    if takes_any and (SIZE_WORDS.search(text) or (isinstance(error, AssertionError) and not text)):
+        return " If it takes one size alone, say which: wrap(..., extent=(224, 224)) brings media to it"
+    return ""
 
 
 class Batches:
@@ -93,9 +105,8 @@ class Batches:
                 raise OutOfMemory(what) from error
             hint = ' If memory is short, batch_size="auto" takes smaller batches' if short and not self.is_found else ""
             shape = "".join(f" (shape {part.shape}, {part.dtype})" for part in parts[:1] if hasattr(part, "shape"))
-            takes_any = self.model.extent is None and isinstance(self.model.scores, Device)
-            if takes_any and not short and _is_about_size(error):
-                hint = " If it takes one size alone, say which: wrap(..., extent=(224, 224)) brings media to it"
+            if isinstance(self.model.scores, Device) and not short:
+                hint = _advice(error, self.model.extent is None)
             raise ModelError(
                 f"the model failed on the batch of {n} that starts at mask {first}{shape}: {what}.{hint}"
             ) from error

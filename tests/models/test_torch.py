@@ -13,7 +13,7 @@ import pytest
 
 import borex
 from borex.blackbox import checked_scores
-from borex.errors import InputError, LayoutError, ModelError, ModelOutputError
+from borex.errors import InputError, LayoutError
 from tests.models.graphs import CLASSES, CLIP, EXTENT, MEAN, STD, logits, media, normalised, ramp, weights
 
 torch = pytest.importorskip("torch")
@@ -246,35 +246,3 @@ def test_of_normalised_media_the_models_own_mean_is_left_out() -> None:
     with pytest.raises(InputError) as caught:
         borex.refine(wrap(Tiny(), mean=MEAN, std=STD), media(1)[0] / 255, max_evals=20)
     assert "normalised already" not in str(caught.value)
-
-
-def test_a_module_that_takes_one_size_says_how_to_say_it() -> None:
-    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2))
-    picture = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)
-    with pytest.raises(ModelError, match=r"If it takes one size alone, say which: wrap\(\.\.\., extent="):
-        borex.refine(module, picture, max_evals=20)
-    found = borex.refine(wrap(module, extent=(8, 8)), picture, max_evals=20, output="logits")
-    assert found.saliency.shape == (12, 16)
-
-
-class Returning(Tiny):
-    """A module that answers, or fails, in a way that has nothing to do with the size of what it was given."""
-
-    def __init__(self, answer: Any) -> None:
-        super().__init__()
-        self.answer = answer
-
-    def forward(self, x: Any) -> Any:
-        return self.answer(super().forward(x))
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind", "says"),
-    [
-        (lambda scores: {"out": {"a": scores}}, ModelOutputError, r"^the model returned dict, which is no array"),
-        (lambda scores: {}["logits"], ModelError, r"mask 0.*: KeyError: 'logits'\.$"),
-    ],
-)
-def test_what_is_no_matter_of_size_gets_no_advice_on_it(answer: Any, kind: type, says: str) -> None:
-    with pytest.raises(kind, match=says):
-        borex.refine(Returning(answer), media(1)[0], max_evals=20)
