@@ -87,6 +87,21 @@ def test_a_part_of_a_clip_is_read_and_said(film: Path, capsys: pytest.CaptureFix
     assert "few holds 7 masks, but square.mp4 has 16 frames, of which 8 are read" in said
 
 
+def test_another_clip_with_the_same_times_is_not_what_was_explained(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(film.parent / "other.mp4", moving("left"), 8)
+    assert main(["refine", "square.mp4", *FEW]) == 0
+    capsys.readouterr()
+    assert main(["score", "other.mp4", "borex-out/square.npz", "--steps", "2"]) == 2
+    assert (
+        "borex-out/square.npz explains another clip than other.mp4: square.mp4. Give that one"
+        in capsys.readouterr().err
+    )
+    borex.refine("motionnet", read_clip(film, size=(60, 60)), max_evals=20).save("small.npz")
+    assert main(["score", "square.mp4", "small.npz", "--steps", "2"]) == 0
+
+
 def test_an_image_model_is_averaged_over_as_many_frames_as_asked(
     film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

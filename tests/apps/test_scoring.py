@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
+import borex
 from borex.apps import scoring
 from borex.apps.cli import main
 from borex.blackbox import Model
 from borex.errors import InputError, ModelError
 
 FEW = ["--max-evals", "40"]
+
+
+def write_means(path: Path, labels: list[str]) -> None:
+    """A network that scores each colour's mean, with labels for its classes."""
+    steps = [
+        helper.make_node("ReduceMean", ["input"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("Slice", ["means", "start", "end", "axis"], ["scores"]),
+    ]
+    values = {"start": 0, "end": len(labels), "axis": 1}
+    constants = [helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in values.items()]
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, 24, 36])
+    answer = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(labels)])
+    graph = helper.make_graph(steps, "means", [given], [answer], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(model, {"borex.labels": json.dumps(labels), "borex.output": json.dumps("logits")})
+    onnx.save(model, path)
 
 
 def test_score_prints_a_table_and_knows_what_the_map_explains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,6 +62,56 @@ def test_score_of_a_plain_map_is_of_the_top_class_and_localises(
     assert document["evals"] == 24
     assert document["scores"]["average_precision"] > 0.95
     assert document["scores"]["pointing_game"] == 1
+
+
+def test_an_explanation_is_scored_on_what_it_explains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = Image.open("photo.png")
+    photo.save("photo.jpg")
+    photo.rotate(180).save("turned.png")
+    photo.crop((0, 0, 150, 90)).save("lower.png")
+    for name in ("photo.jpg", "photo.png"):
+        assert main(["refine", name, "--max-evals", "20"]) == 0
+        assert main(["score", name, "borex-out/photo.npz", "--steps", "2"]) == 0
+    capsys.readouterr()
+    for name in ("turned.png", "lower.png"):
+        assert main(["score", name, "borex-out/photo.npz", "--steps", "2"]) == 2
+        said = capsys.readouterr().err
+        assert f"borex-out/photo.npz explains another picture than {name}: one of 100 x 150 pixels (height x" in said
+        assert "after which borex refine named its results. Give that one" in said
+        assert said.count("\n") == 1
+    saved = borex.Explanation.load("borex-out/photo.npz")
+    np.save("map.npy", saved.saliency)
+    assert main(["score", "turned.png", "map.npy", "--steps", "2"]) == 0
+    dataclasses.replace(saved, media=np.asarray(photo) / 255).save("floats.npz")  # values of the caller's own
+    assert main(["score", "turned.png", "floats.npz", "--steps", "2"]) == 0
+    assert main(["score", "lower.png", "floats.npz", "--steps", "2"]) == 2
+
+
+def test_a_class_is_carried_to_models_that_call_it_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = {
+        "one": ["cup", "mug", "bowl"],
+        "same": ["cup", "mug", "jar"],
+        "other": ["mug", "cup"],
+        "few": ["cup", "mug"],
+    }
+    for name, labels in models.items():
+        write_means(folder / f"{name}.onnx", labels)
+    command = ["refine", "photo.png", "--model", "one.onnx", "--max-evals", "20"]
+    assert main([*command, "--target", "mug", "--out", "mug"]) == 0
+    assert main([*command, "--target", "mug", "--against", "bowl", "--out", "pair"]) == 0
+    capsys.readouterr()
+    score = ["score", "photo.png", "mug/photo.npz", "--steps", "2", "--json", "--model"]
+    assert main([*score, "same.onnx"]) == 0
+    assert json.loads(capsys.readouterr().out)["target"]["label"] == "mug"
+    assert main([*score, "other.onnx"]) == 2
+    said = capsys.readouterr().err
+    assert "mug/photo.npz explains class 1, 'mug', but this model calls it 'cup'; say which class to score" in said
+    assert main([*score, "other.onnx", "--target", "mug"]) == 0
+    assert json.loads(capsys.readouterr().out)["target"]["index"] == 0
+    score[2] = "pair/photo.npz"
+    for name, found in (("same", "this model calls it 'jar'"), ("few", "this model has no such class")):
+        assert main([*score, f"{name}.onnx"]) == 2
+        assert f"explains class 2, 'bowl', but {found}" in capsys.readouterr().err
 
 
 def bright(batch: np.ndarray) -> np.ndarray:

@@ -12,8 +12,6 @@ from borex import __version__, refine
 from borex.apps.inputs import (
     HEATMAP_NAMES,
     baseline_value,
-    check_same_frames,
-    explained_by,
     initial_map,
     opened,
     said_on_stderr,
@@ -49,6 +47,7 @@ from borex.apps.outputs import (
     target_facts,
     write,
 )
+from borex.apps.saved import check_same_media, explained_by
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
@@ -224,8 +223,8 @@ def score_command(
     """Score the heat map MAP of MEDIA: insertion and deletion, and localisation where a mask is given.
 
     The curves show or hide the pixels in the order of the map and watch the score of the class. A score says little
-    alone: compare maps of one photo or clip, one model and one baseline. Of a clip, the frames read must be those that
-    MAP explains.
+    alone: compare maps of one photo or clip, one model and one baseline. What borex refine wrote is scored on what it
+    explains: that picture, or those frames of that clip.
     """
     from borex.apps.scoring import score_media
     from borex.media.object_mask import read_mask
@@ -233,12 +232,12 @@ def score_command(
     part = Part(start, end, frames, stride)
     saliency = read_map(heat_map)
     wanted = wanted_target(target, against)
-    if wanted is None:
-        wanted = explained_by(heat_map)
     box, given = opened(model, media, part, stated(model, output, mean, std))
-    object_mask = None if mask is None else read_mask(mask, part, box.extent, given)
     shown, excerpt = read_media(given)
-    check_same_frames(heat_map, excerpt)
+    check_same_media(heat_map, media, shown, excerpt)
+    if wanted is None:
+        wanted = explained_by(heat_map, box.labels)
+    object_mask = None if mask is None else read_mask(mask, part, box.extent, given)
     found, scores = score_media(box, shown, saliency, wanted, object_mask, baseline_value(baseline), steps, batch_size)
     row = scores.as_dict()
     if as_json:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from borex.errors import FileError, InputError
-from borex.explanation import Excerpt, Explanation
+from borex.errors import InputError
 from borex.heatmaps import NAMES as HEATMAPS
 from borex.media.load import Part, is_clip, read_given
 from borex.media.read import read_map
@@ -92,44 +88,3 @@ def initial_map(text: str | None) -> Any:
     if not os.path.exists(text) and not Path(text).suffix:
         raise InputError(f"--initial is {text!r}, which is no file; expected a file, or {HEATMAP_NAMES}")
     return read_map(text)
-
-
-def explained_by(path: Path) -> Any:
-    """The target of a saved explanation; None for any other heat map."""
-    explanation = _explanation(path)
-    if explanation is None:
-        return None
-    found = explanation.target
-    if found.index is None:
-        raise InputError(f"{path} explains the function {found.label!r}; say which class to score: --target CLASS")
-    return found.index if found.against is None else (found.index, found.against)
-
-
-def check_same_frames(path: Path, read: Excerpt | None) -> None:
-    """Raises InputError where a saved explanation is of other frames of a clip than those that were read."""
-    explanation = None if read is None else _explanation(path)
-    made = None if explanation is None else explanation.excerpt
-    if made is None or read is None:
-        return
-    if len(made.seconds) != len(read.seconds) or not np.allclose(made.seconds, read.seconds, atol=2e-3):
-        ends = [
-            f"{len(one.seconds)} frames from {one.seconds[0]:.2f} s to {one.seconds[-1]:.2f} s" for one in (made, read)
-        ]
-        raise InputError(
-            f"{path} explains {ends[0]}, but {ends[1]} were read; give the same --start, --end, --frames and --stride"
-        )
-
-
-def _explanation(path: Path) -> Explanation | None:
-    """A saved explanation; None for any other heat map."""
-    if path.suffix != ".npz":
-        return None
-    if not zipfile.is_zipfile(path):
-        raise FileError(
-            f"{path} is no .npz archive, whatever its name says; expected what borex refine or numpy.savez writes. An "
-            "array that numpy.save wrote is read under a name that ends in .npy"
-        )
-    with np.load(path, allow_pickle=False) as stored:
-        if "json" not in stored.files:
-            return None
-    return Explanation.load(path)
