@@ -110,7 +110,7 @@ class Batches:
             raise ModelError(
                 f"the model failed on the batch of {n} that starts at mask {first}{shape}: {what}.{hint}"
             ) from error
-        scores = checked_scores(answer, n, first)
+        scores = checked_scores(answer, n, first, isinstance(self.model.scores, Device))
         if not self._settled and n == self.size:
             self._time((self._clock() - start) / n)
         return scores

@@ -117,11 +117,17 @@ def unwrap(answer: Any) -> np.ndarray:
         ) from error
 
 
-def checked_scores(answer: Any, n: int, first_mask: int = 0) -> np.ndarray:
-    """Scores `(n, classes)`, float64, from what a model returned for `n` inputs; raises ModelOutputError otherwise."""
+def checked_scores(answer: Any, n: int, first_mask: int = 0, is_device: bool = False) -> np.ndarray:
+    """Scores `(n, classes)`, float64, from what a model returned for `n` inputs; raises ModelOutputError otherwise.
+
+    `is_device`: the model is a `Device`, which no function of arrays can be put around. One number an input is refused:
+    a score and the number of a class look alike.
+    """
     scores = unwrap(answer)
     if scores.ndim != 2 or len(scores) != n or scores.shape[1] == 0:
-        hint = " If it returns one score an input, add an axis: lambda x: f(x)[:, None]" if scores.shape == (n,) else ""
+        is_one_each = scores.shape == (n,) or (is_device and n == 1 and scores.ndim == 0)  # squeeze() takes every axis
+        way = "return scores.reshape(-1, 1) from forward" if is_device else "lambda x: f(x)[:, None]"
+        hint = f" If it returns one score an input, add an axis: {way}" if is_one_each else ""
         raise ModelOutputError(
             f"the model returned shape {scores.shape} for a batch of {n}; expected ({n}, classes).{hint}"
         )

@@ -9,6 +9,7 @@ import pytest
 
 import borex
 from borex.errors import ModelError, ModelOutputError
+from borex.models import frame_mean
 from tests.models.graphs import media
 
 torch = pytest.importorskip("torch")
@@ -69,3 +70,19 @@ class Returning(torch.nn.Module):  # type: ignore[misc]
 def test_what_is_no_matter_of_size_gets_no_advice_on_it(answer: Any, kind: type, says: str) -> None:
     with pytest.raises(kind, match=says):
         borex.refine(Returning(answer), media(1)[0], max_evals=20)
+
+
+@pytest.mark.parametrize("squeezed", [lambda scores: scores[:, 0], lambda scores: scores[:, :1].squeeze()])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_one_score_an_input_gets_its_axis_where_it_is_made(squeezed: Any, batch_size: int) -> None:
+    """A function around the module would be handed media, not tensors."""
+    picture = media(1)[0]
+    for model in (Returning(squeezed), frame_mean(Returning(squeezed))):
+        shown = picture if isinstance(model, Returning) else np.stack([picture, picture[::-1]])
+        with pytest.raises(
+            ModelOutputError, match=r"add an axis.*: return scores\.reshape\(-1, 1\) from forward$"
+        ) as caught:
+            borex.refine(model, shown, max_evals=20, batch_size=batch_size)
+        assert "lambda" not in str(caught.value)
+    wrapped = Returning(lambda scores: squeezed(scores).reshape(-1, 1))
+    assert borex.refine(wrapped, picture, max_evals=20, batch_size=batch_size, output="logits").evals == 20

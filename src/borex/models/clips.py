@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Model, Output, checked_scores, find_output
+from borex.blackbox import Device, Model, Output, checked_scores, find_output
 from borex.errors import InputError
 from borex.layout import resize_media
 from borex.settings import is_whole
@@ -83,7 +83,7 @@ def frame_mean(image_model: Any, *, frames: int | None = None, output: Output = 
             part = images[start : start + at_once]
             if model.extent is not None and part.shape[1:3] != model.extent:
                 part = resize_media(part, (len(part), *model.extent))
-            answers.append(checked_scores(model.scores(part), len(part), start))
+            answers.append(checked_scores(model.scores(part), len(part), start, isinstance(model.scores, Device)))
         every = np.concatenate(answers)
         if not found:
             found.append(find_output(every))
