@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import borex
@@ -104,6 +105,20 @@ def test_refine_writes_three_files_and_says_nothing_on_stderr_in_a_pipe(folder: 
     explanation = borex.Explanation.load(out / "photo.npz")
     assert explanation.saliency.shape == (100, 150)
     assert explanation.evals == 40
+
+
+def test_results_of_another_input_are_replaced_with_a_word(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few, made = ["--max-evals", "20"], Path("borex-out/photo.npz")
+    for _ in range(2):
+        assert main(["refine", "photo.png", *few]) == 0
+        assert capsys.readouterr().err == ""
+    Image.open("photo.png").rotate(180).save("photo.webp", lossless=True)
+    assert main(["refine", "photo.webp", *few]) == 0
+    assert capsys.readouterr().err == f"borex: replaces {made}, which explains another input\n"
+    made.write_bytes(b"PK\x03\x04 and no more")
+    assert main(["refine", "photo.webp", *few]) == 0
+    assert capsys.readouterr().err == f"borex: replaces {made}, which does not say what it explains\n"
+    assert borex.Explanation.load(made).evals == 20
 
 
 def test_json_is_one_document_that_says_what_was_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,23 @@ def test_another_clip_with_the_same_times_is_not_what_was_explained(
     assert main(["score", "square.mp4", "small.npz", "--steps", "2"]) == 0
 
 
+def test_a_picture_in_the_place_of_a_clip_is_said_with_what_stays(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(read_clip(film).frames[0]).save("square.png")
+    assert main(["refine", "square.mp4", *FEW, "--out", "."]) == 0
+    assert main(["refine", "square.mp4", *FEW, "--out", ".", "--stride", "2"]) == 0
+    frames = "borex: replaces square.npz, which explains another input, or other frames of this one\n"
+    assert capsys.readouterr().err == frames
+    assert main(["refine", "square.png", *FEW, "--out", "."]) == 0
+    stays = "left of it: square_overlay.mp4, square_strip.png"
+    assert capsys.readouterr().err == f"borex: replaces square.npz, which explains a clip; {stays}\n"
+    Path("square_panel.png").unlink()
+    assert main(["refine", "square.mp4", *FEW, "--out", "."]) == 0
+    stays = "left of it: square_overlay.png"
+    assert capsys.readouterr().err == f"borex: replaces square.npz, which explains a picture; {stays}\n"
+
+
 def test_an_image_model_is_averaged_over_as_many_frames_as_asked(
     film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ from borex.apps.outputs import (
     keep_answered,
     name_of,
     print_json,
+    say_replaced,
     target_facts,
     write,
 )
@@ -118,6 +119,7 @@ def refine_command(
     check_writable(out)
     check_apart(media, initial, out)
     check_film(given)
+    say_replaced(out, name_of(media), read_media(given)[0])
     try:
         explanation = refine(
             box,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from borex.apps.saved import is_same, saved_media
 from borex.errors import BorexError, FileError, MissingExtraError
 from borex.explanation import Explanation
 from borex.layout import channels_last
@@ -19,6 +21,7 @@ from borex.media.show import limits
 from borex.media.video import Clip
 from borex.media.write import overlay, picture, save_png
 
+OF_PICTURE, OF_CLIP = ("overlay.png", "panel.png"), ("overlay.mp4", "strip.png")
 MAX_SIDE = 2048  # pixels of the overlay: more than a screen shows, and seconds of packing for a large photo
 
 
@@ -54,6 +57,22 @@ def check_apart(media: Path, initial: str | None, out: Path) -> None:
         )
 
 
+def say_replaced(folder: Path, stem: str, media: np.ndarray) -> None:
+    """Says on stderr where what will be written replaces the explanation of other media, and what stays of that."""
+    path = folder / f"{stem}.npz"
+    saved = saved_media(path)
+    if not os.path.exists(path) or (saved is not None and is_same(saved, media)):
+        return
+    said = "does not say what it explains"
+    if saved is not None and saved.ndim == media.ndim:
+        said = f"explains another input{', or other frames of this one' if media.ndim == 4 else ''}"
+    elif saved is not None:
+        kind, ends = ("clip", OF_CLIP) if saved.ndim == 4 else ("picture", OF_PICTURE)
+        stays = [str(one) for one in (folder / f"{stem}_{end}" for end in ends) if one.exists()]
+        said = f"explains a {kind}" + (f"; left of it: {', '.join(stays)}" if stays else "")
+    print(f"borex: replaces {path}, which {said}", file=sys.stderr)
+
+
 def name_of(media: Path) -> str:
     """What the files about a picture, a video or a folder of frames are named after."""
     path = Path(os.path.abspath(media))  # "." and ".." have no name of their own
@@ -63,11 +82,8 @@ def name_of(media: Path) -> str:
 def write(explanation: Explanation, folder: Path, stem: str) -> dict[str, str]:
     """Writes the pictures and the explanation; the paths by what they are."""
     is_clip = explanation.saliency.ndim == 3
-    files = {
-        "overlay": folder / f"{stem}_overlay.{'mp4' if is_clip else 'png'}",
-        "strip" if is_clip else "panel": folder / f"{stem}_{'strip' if is_clip else 'panel'}.png",
-        "explanation": folder / f"{stem}.npz",
-    }
+    ends = OF_CLIP if is_clip else OF_PICTURE
+    files = {Path(end).stem: folder / f"{stem}_{end}" for end in ends} | {"explanation": folder / f"{stem}.npz"}
     try:
         if is_clip:
             explanation.save(files["overlay"])
