@@ -201,15 +201,6 @@ def test_as_many_classes_in_every_batch() -> None:
     assert len(caught.value.answered) == 8  # type: ignore[attr-defined]
 
 
-def test_class_names_are_a_sequence_or_by_index() -> None:
-    for labels in (["cat", "dog"], {1: "dog", 0: "cat"}, {"0": "cat", "1": "dog"}, np.array(["cat", "dog"])):
-        assert Model(counting([]), labels=labels).labels == ["cat", "dog"]
-    assert Model(counting([]), labels=[5, 7]).labels == ["5", "7"]
-    assert Model(counting([])).labels is None
-    with pytest.raises(InputError, match=r"a dict with the keys \[1, 2\]; expected 0 to 1"):
-        Model(counting([]), labels={1: "cat", 2: "dog"})
-
-
 def test_an_interrupt_is_no_failure_of_the_model() -> None:
     def interrupted(batch: np.ndarray) -> np.ndarray:
         raise KeyboardInterrupt

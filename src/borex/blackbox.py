@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from borex.errors import BorexError, InputError, ModelError, ModelOutputError
 from borex.masks import masked
-
-Output = Literal["auto", "probabilities", "logits"]
-OUTPUTS = ("auto", "probabilities", "logits")
+from borex.stated import OUTPUTS as OUTPUTS
+from borex.stated import Output as Output
+from borex.stated import checked_extent, checked_max_batch, checked_output
+from borex.stated import class_names as class_names
 
 # Composing more than this many bytes at a time would make memory grow with the media; a batch is cut instead. Copies
 # that a `Device` makes lie with the model, which needs many times their memory anyway.
@@ -57,6 +58,8 @@ class Model:
     `check_media`: raises InputError for media `(*extent, channels)` in another range than the model takes; it sees the
     media alone, once, before anything is asked: beside a baseline in the right range a wrong one does not show. None:
     any media will do.
+
+    Raises InputError where an extent, labels, an output or a largest batch are none.
     """
 
     scores: Callable[[np.ndarray], Any]
@@ -69,25 +72,13 @@ class Model:
     check_media: Callable[[np.ndarray], None] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        checked_output(self.output)
+        object.__setattr__(self, "extent", checked_extent(self.extent))
         object.__setattr__(self, "labels", class_names(self.labels))
+        object.__setattr__(self, "max_batch", checked_max_batch(self.max_batch))
 
     def __call__(self, batch: np.ndarray) -> Any:
         return self.scores(batch)
-
-
-def class_names(labels: Any) -> list[str] | None:
-    """The name of every class, in order, from a sequence of them or from a dict by index; None stays None. Raises
-    InputError where a dict's keys are not 0, 1, 2, ... in some order."""
-    if labels is None:
-        return None
-    if isinstance(labels, Mapping):
-        by_index = {str(index): name for index, name in labels.items()}  # the keys of a JSON file are text
-        if {*by_index} != {*map(str, range(len(by_index)))}:
-            raise InputError(
-                f"labels is a dict with the keys {[*labels][:6]}; expected 0 to {len(labels) - 1}, the classes' indices"
-            )
-        labels = [by_index[str(index)] for index in range(len(by_index))]
-    return list(map(str, labels))
 
 
 def unwrap(answer: Any) -> np.ndarray:

@@ -19,13 +19,12 @@ from borex.models.preprocessing import (
     Colours,
     axes_order,
     check_batch,
-    checked_extent,
     checked_labels,
     checked_layout,
-    checked_output,
     colours,
     feeder,
 )
+from borex.stated import checked_extent, checked_output
 
 TYPES: dict[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
@@ -85,7 +84,7 @@ def wrap(
     layout = _found(shape) if layout == "auto" else checked_layout(layout, len(shape) or None)
     sizes = dict(zip(layout, shape or [None] * len(layout), strict=True))
     fixed = tuple(sizes[axis] for axis in layout if axis not in "NC")
-    wanted = _extent(checked_extent(extent, layout), fixed)
+    wanted = _extent(checked_extent(extent, len(layout) - 2), fixed)
     scores_name, classes = _scores(session.get_outputs(), output_name)
     described = _described(session)
     if labels is None:

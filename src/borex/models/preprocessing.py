@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from borex.blackbox import OUTPUTS, class_names
 from borex.errors import InputError, LayoutError
+from borex.stated import class_names
 
 # How a model may take a batch. N inputs, C channels, T frames, H rows, W columns. Ours is NHWC or NTHWC.
 LAYOUTS = ("NCHW", "NHWC", "NCTHW", "NTCHW", "NTHWC")
@@ -166,31 +166,10 @@ def check_batch(batch: np.ndarray, layout: str, channels: int | None, extent: Se
         )
 
 
-def checked_output(output: str) -> None:
-    """Raises InputError unless `output` is "auto", "probabilities" or "logits"."""
-    if output not in OUTPUTS:
-        raise InputError(f"output is {output!r}; expected one of {', '.join(map(repr, OUTPUTS))}")
-
-
 def checked_labels(labels: Any, classes: int | None = None) -> list[str] | None:
-    """`labels`, a sequence or a dict by index, as a list of texts, as many as there are classes where that is known (a
-    single output is one class or two); raises InputError otherwise."""
-    if labels is None:
-        return None
-    labels = class_names(labels) if isinstance(labels, Mapping) else labels
-    if isinstance(labels, str) or not hasattr(labels, "__len__") or not all(isinstance(one, str) for one in labels):
-        raise InputError(f"labels is {labels!r:.80}; expected one text a class, in order")
-    if classes is not None and len(labels) != classes and not (classes == 1 and len(labels) == 2):
-        raise InputError(f"labels has {len(labels)} names, but the model has {classes} classes; expected one for each")
-    return list(labels)
-
-
-def checked_extent(extent: Any, layout: str) -> tuple[int, ...] | None:
-    """`extent` as a tuple, one size above 0 for each of the layout's axes but N and C; raises InputError otherwise."""
-    if extent is None:
-        return None
-    sizes = tuple(extent) if isinstance(extent, (tuple, list, np.ndarray)) else (extent,)
-    if len(sizes) != len(layout) - 2 or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
-        names = "(T, H, W)" if "T" in layout else "(H, W)"
-        raise InputError(f"extent is {extent!r}; expected {names}, for example {(16, 112, 112)[-len(layout) + 2 :]}")
-    return tuple(int(size) for size in sizes)
+    """`class_names(labels)`, as many as there are classes where that is known (a single output is one class or two);
+    raises InputError otherwise."""
+    names = class_names(labels)
+    if names is not None and classes is not None and len(names) != classes and (classes, len(names)) != (1, 2):
+        raise InputError(f"labels has {len(names)} names, but the model has {classes} classes; expected one for each")
+    return names

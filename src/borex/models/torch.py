@@ -15,13 +15,11 @@ from borex.masks import cell_of_pixel, masked
 from borex.models.preprocessing import (
     axes_order,
     check_batch,
-    checked_extent,
-    checked_labels,
     checked_layout,
-    checked_output,
     colours,
 )
 from borex.models.processors import facts_of, preset_of
+from borex.stated import checked_extent, checked_output
 
 try:
     import torch
@@ -106,7 +104,7 @@ def wrap(
     if layout == "auto" and isinstance(extent, (tuple, list)) and len(extent) == 3:
         raise LayoutError(UNKNOWN_CLIPS.format(f"extent {tuple(extent)}"))
     named = "NCHW" if layout == "auto" else checked_layout(layout)
-    wanted = checked_extent(extent, named)
+    wanted = checked_extent(extent, len(named) - 2)
     preprocessing = colours(mean, std, scale)
     if precision not in (None, *PRECISIONS):
         raise InputError(f"precision is {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}, or None")
@@ -130,7 +128,7 @@ def wrap(
     return Model(
         Scores(module, feed, named.index("C"), channels_last, precision),
         extent=wanted,
-        labels=checked_labels(labels),
+        labels=labels,
         mean=preprocessing.mean_colour,
         output=output,
         white_box=WhiteBox(module, feed, named),
