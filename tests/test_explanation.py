@@ -249,6 +249,31 @@ def test_an_explanation_is_itself_alone(found: Explanation) -> None:
     assert {found}
 
 
+def test_another_target_does_not_stop_for_the_reason_of_the_first() -> None:
+    model = share_seen(box(IMAGE))
+    found = refined(model, IMAGE, None, max_evals=60)
+    assert found.for_target(0).stop_reason == f"asked about {found.target.label}"
+
+    def unmoved(batch: np.ndarray) -> np.ndarray:
+        p = model(batch)
+        return np.concatenate([0 * p[:, :1] + 0.5, 0.5 * p], axis=1)
+
+    never = refined(unmoved, IMAGE, max_evals=60)
+    assert "does not depend on what is hidden" in never.for_target(0).stop_reason
+
+
+def test_what_the_scores_are_may_be_said_for_another_target() -> None:
+    model = share_seen(box(IMAGE))
+
+    def gates(batch: np.ndarray) -> np.ndarray:  # in [0, 1], and no probabilities of one class among several
+        return np.clip(2 * model(batch), 0, 1)
+
+    found = refined(gates, IMAGE, None, target=lambda scores: scores[:, 1], max_evals=60)
+    with pytest.raises(InputError, match="Say which: output="):
+        found.for_target(1)
+    assert found.for_target(1, output="probabilities").target.index == 1
+
+
 def test_a_map_that_was_kept_is_not_called_refined(monkeypatch: pytest.MonkeyPatch) -> None:
     found = refined(linear(bumps(IMAGE)), IMAGE, hint(IMAGE), max_evals=60)
     titles: list[list[str]] = []

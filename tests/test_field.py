@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 import tracemalloc
 from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -363,7 +366,8 @@ def test_of_a_row_of_pixels_neighbours_are_as_near_as_in_a_picture(extent: tuple
     assert alike[0] == pytest.approx(alike[1], rel=0.05)
 
 
-def test_an_interrupt_between_the_factor_and_the_rest_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["numpy.concatenate", "borex.cholesky.GrowingCholesky.forward"])
+def test_an_interrupt_between_the_factor_and_the_rest_is_made_good(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     grid, extent = SIZES["image"]
     coverage, values = queries(grid, 60)
     whole, broken = Field(grid, extent), Field(grid, extent)
@@ -373,11 +377,35 @@ def test_an_interrupt_between_the_factor_and_the_rest_is_made_good(monkeypatch: 
         field.mean()
         field.observe(coverage[40:], values[40:])
 
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+    done = pkgutil.resolve_name(where)
+
+    def interrupted(*given: Any) -> Any:
+        if where == "numpy.concatenate" or len(given) == 3:  # the last of all: what is known already is given
+            raise KeyboardInterrupt
+        return done(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            broken._solve()
+    np.testing.assert_allclose(broken.mean(), whole.mean(), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_an_interrupt_while_observing_leaves_all_or_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, extent = SIZES["image"]
+    coverage, values = queries(grid, 60)
+    field = Field(grid, extent)
+    field.observe(coverage[:40], values[:40])
+    calls, done = count(1), np.concatenate
+
+    def interrupted(*given: Any) -> Any:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return done(*given)
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "concatenate", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            broken._solve()
-    np.testing.assert_allclose(broken.mean(), whole.mean(), rtol=1e-6, atol=1e-9)
+            field.observe(coverage[40:], values[40:])
+    assert len(field) == len(field._asked) == sum(map(len, field._outputs)) == 40

@@ -16,6 +16,7 @@ import borex
 from borex.blackbox import Model
 from borex.errors import BudgetError, FileError, InputError, ModelError, ModelOutputError, TargetError
 from borex.many import ROUND, Refined
+from borex.strategies import FieldStrategy
 
 EXTENT = (17, 13)
 WEIGHTS = np.random.default_rng(0).normal(size=(*EXTENT, 3))
@@ -294,6 +295,34 @@ def test_an_interrupt_carries_what_was_answered() -> None:
     refiners = caught.value.refiners  # type: ignore[attr-defined]
     assert sorted(refiners) == [0, 1]
     assert sum(refiner.evals for refiner in refiners.values()) == sum(net.sizes) == 4 + 5 * 7
+
+
+def test_an_interrupt_of_the_last_search_of_an_input_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, done = Net(), FieldStrategy.posterior
+
+    def interrupted(*_: Any) -> Any:
+        monkeypatch.setattr(FieldStrategy, "posterior", done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FieldStrategy, "posterior", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(borex.refine_many(net, [picture(0), picture(1), picture(2)], **options()))
+    assert sum(one.evals for one in caught.value.refiners.values()) == sum(net.sizes)  # type: ignore[attr-defined]
+
+
+def test_classes_that_change_within_a_round_are_the_fault_of_one_input() -> None:
+    net = Net()
+
+    def changing(batch: np.ndarray) -> np.ndarray:
+        scores = net(batch)
+        return scores if len(net.sizes) < 4 else scores[:, :2]
+
+    found = by_index(borex.refine_many(changing, [picture(0)], batch_size=8, **options()))
+    error = found[0].error
+    assert isinstance(error, ModelOutputError)
+    assert "2 classes for a batch with mask 18 of this input, and 3 before" in str(error)
+    assert error.refiner is not None
+    assert error.refiner.evals == 18
 
 
 def test_an_iterator_may_reuse_its_memory() -> None:

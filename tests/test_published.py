@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from itertools import product
+from itertools import count, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -299,3 +300,23 @@ def dense_profile_std(published):
     cross = gp.whiten @ kernel(gp.points, windows)
     covariance = weights @ (prior - cross.T @ cross) @ weights.T
     return np.sqrt(np.diag(covariance)).reshape(published.extent[:-2])
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_interrupt_while_observing_leaves_all_or_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = Published((20, 20), np.zeros((20, 20)), np.random.default_rng(0))
+    windows.ask()
+    calls, done = count(1), np.concatenate
+
+    def interrupted(*given: Any) -> Any:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return done(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "concatenate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            windows.tell(np.array([0.7, 0.2]))
+    assert len(windows.windows) == len(windows.points) == len(windows.scores) == 0
+    windows.tell(np.array([0.7, 0.2]))
+    assert len(windows.windows) == 1

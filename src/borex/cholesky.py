@@ -15,33 +15,28 @@ class GrowingCholesky:
 
     def __init__(self) -> None:
         # For each block of rows what is left of its corner, and the corner's inverse: a small triangle is inverted once
-        # and multiplied often.
+        # and multiplied often. They are all that there is, so that an interrupt leaves whole blocks.
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
-        self._half_log_det = 0.0
-        self._size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return sum(len(inverse) for _, inverse in self._blocks)
 
     @property
     def half_log_det(self) -> float:
         """Half the logarithm of the determinant of `A`."""
-        return self._half_log_det
+        return float(-sum(np.log(np.diag(inverse)).sum() for _, inverse in self._blocks))
 
     def append(self, columns: np.ndarray) -> None:
         """Adds the last rows of `A`: `columns` `(n + new, new)` is its last columns, where `n` is the size so far.
 
         Raises numpy.linalg.LinAlgError where `A` is not positive definite.
         """
-        old, new = self._size, columns.shape[1]
+        old, new = len(self), columns.shape[1]
         for start in range(0, new, BLOCK):
             stop = min(start + BLOCK, new)
             above = self.forward(columns[: old + start, start:stop])
             corner = np.linalg.cholesky(columns[old + start : old + stop, start:stop] - above.T @ above)
-            self._half_log_det += float(np.log(np.diag(corner)).sum())
-            inverse = np.linalg.inv(corner)
-            self._blocks.append((np.ascontiguousarray(above.T), np.tril(inverse)))
-            self._size += stop - start
+            self._blocks.append((np.ascontiguousarray(above.T), np.tril(np.linalg.inv(corner))))
 
     def forward(self, right: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
         """`L^-1 right` for `right` `(n,)` or `(n, columns)`. `known`: the first rows of it, from when `L` had as many
@@ -61,7 +56,7 @@ class GrowingCholesky:
     def backward(self, right: np.ndarray) -> np.ndarray:
         """`L'^-1 right` for `right` `(n,)` or `(n, columns)`."""
         solved = np.array(right, dtype=np.float64)
-        at = self._size
+        at = len(self)
         for left, inverse in reversed(self._blocks):
             start = at - len(inverse)
             solved[start:at] = inverse.T @ solved[start:at]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from borex.blackbox import Output
 from borex.errors import FileError, InputError
 from borex.layout import channels_last, middles, resize, to_channels_last
 from borex.masks import spread
@@ -135,13 +136,14 @@ class Explanation:
             )
         return self.saliency.mean(axis=(-2, -1)), self.profile_std
 
-    def for_target(self, target: TargetLike | Target) -> Explanation:
+    def for_target(self, target: TargetLike | Target, output: Output | None = None) -> Explanation:
         """The explanation of another class, of one class against another, or of a function of the scores, from the same
-        evaluations: nothing is asked of the model. It has no rounds of its own: its history is empty."""
+        evaluations: nothing is asked of the model. It has no rounds of its own: its history is empty. `output`: what
+        the scores are, where that did not matter to what was explained and cannot be told from them."""
         from borex.replay import replay
 
-        refiner = replay(self.record, self.target, target, self.labels)
-        refiner.stop_reason = self.stop_reason
+        refiner = replay(self.record, self.target, target, self.labels, output)
+        refiner.stop_reason = refiner.stop_reason or self.stop_reason
         other = refiner.result()
         if self.media is None:
             return other

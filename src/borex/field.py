@@ -94,10 +94,13 @@ class Field:
         """Adds queries: `coverage` `(n, *grid)`, the share of each cell that was seen, in [0, 1]; `values` `(n,)`, the
         log-odds answered; `fills` `(n,)`, the number of the baseline that hid the rest, None: the first; `outputs`
         `(n, k)`, all that the model answered, such as the log-probability of every class, None: the values alone."""
-        self._asked += Observations.of(coverage, fills)
         values = np.asarray(values, dtype=np.float64)
-        self._outputs += (values[:, None] if outputs is None else np.asarray(outputs),)
-        self._values = np.concatenate([self._values, values])
+        # In one statement: an interrupt comes before it or after it.
+        vars(self).update(
+            _asked=self._asked + Observations.of(coverage, fills),
+            _outputs=(*self._outputs, values[:, None] if outputs is None else np.asarray(outputs)),
+            _values=np.concatenate([self._values, values]),
+        )
 
     @property
     def flat(self) -> bool:
@@ -267,7 +270,7 @@ class Field:
 
     def _solve(self) -> None:
         """Brings the Cholesky factor up to date: the rows of new observations are appended."""
-        if len(self._chol) != len(self._cross):  # an interrupt came between the two
+        if not len(self._chol) == len(self._cross) == len(self._half):  # an interrupt came between them
             self._forget(keep_scale=True)
         hyper, known, n = self._hyper(), len(self._cross), len(self)
         if known == n:
@@ -283,8 +286,9 @@ class Field:
             crosses.append(hyper.amplitude**2 * applied)
             if self._h is not None:
                 crosses[-1] += hyper.trust**2 * np.outer(new.rows @ self._h, self._h)
+        self._solved = None
         self._cross = np.concatenate(crosses)
-        self._half, self._solved = self._chol.forward(self._scaled(), self._half), None
+        self._half = self._chol.forward(self._scaled(), self._half)
 
     def _weights(self) -> np.ndarray:
         if self._solved is None:

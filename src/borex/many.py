@@ -13,7 +13,7 @@ import numpy as np
 from borex.baselines import NAMES, Baseline
 from borex.batches import Batches, BatchSize, OutOfMemory
 from borex.blackbox import Output
-from borex.errors import BorexError, InputError
+from borex.errors import BorexError, InputError, ModelOutputError
 from borex.explanation import Explanation
 from borex.layout import to_channels_last
 from borex.refine import Job, prepared, told
@@ -170,6 +170,12 @@ class _Live:
 
     def take(self, scores: np.ndarray) -> None:
         """Answers to the next masks; the refiner is told when they are complete."""
+        if self.answers and scores.shape[1] != self.answers[0].shape[1]:
+            raise ModelOutputError(
+                f"the model returned {scores.shape[1]} classes for a batch with mask "
+                f"{self.job.refiner.evals + self.n_answered} of this input, and {self.answers[0].shape[1]} before; "
+                "expected as many for every batch"
+            )
         self.answers.append(scores)
         self.n_answered += len(scores)
         if self.n_answered == len(self.masks):
@@ -214,11 +220,12 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -
                             yield Refined(index, name, None, failure)
                 done = [one for one in live if one.error is not None or not one.next_masks()]
                 for one in done:
-                    live.remove(one)
+                    found = None if one.error else one.job.result()
+                    live.remove(one)  # after that, so that an interrupt of it finds the input
                     bar.update()
                     # The error's traceback holds `one`: if both held each other, media would wait for the collector.
                     failure, one.error = one.error, None
-                    yield Refined(one.index, one.name, None if failure else one.job.result(), failure)
+                    yield Refined(one.index, one.name, found, failure)
                 if live and not done:
                     _answer(live)
         except GeneratorExit:  # nobody asks for more
@@ -296,4 +303,4 @@ def _ask(pieces: list[tuple[_Live, int, int]]) -> None:
         try:
             one.take(own)
         except BorexError as error:  # of telling: this input's alone, and the model has answered
-            error.refiner, one.error = one.job.refiner, error
+            one.fail(error)

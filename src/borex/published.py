@@ -156,10 +156,11 @@ class Published:
             points[:, self._free] += self._rng.normal(size=(len(windows), self._free.sum())) * self._jitter[self._free]
         elif np.shape(points) != windows.shape:
             raise InputError(f"points {np.shape(points)}; expected one for each of the windows {windows.shape}")
-        self.windows = np.concatenate([self.windows, windows])
-        self.points = np.concatenate([self.points, points])
-        self.scores = np.concatenate([self.scores, scores])
-        self._asked = self._fitted = None
+        # In one statement: an interrupt comes before it or after it.
+        vars(self).update(
+            windows=np.concatenate([self.windows, windows]), points=np.concatenate([self.points, points]),
+            scores=np.concatenate([self.scores, scores]), _asked=None, _fitted=None,
+        )  # fmt: skip
 
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """The saliency map and its standard deviation, each `(*extent,)` float64, in units of the windows' saliency.

@@ -17,11 +17,12 @@ from borex.explanation import Excerpt, Explanation
 from borex.layout import channels_last, picked, to_channels_last, to_extent
 from borex.refiner import Refiner
 from borex.resume import check_same_run
-from borex.settings import METHODS
-from borex.targets import Target, TargetLike
+from borex.settings import Settings
+from borex.targets import Target, TargetLike, check_target
 
 # An initial map that makes evaluations may spend this share of the budget, and no more than so many.
 INITIAL_SHARE, INITIAL_EVALS = 0.25, 100
+N_ENDS = 2  # before such a map all is shown once and all hidden once
 
 
 def refine(
@@ -117,7 +118,8 @@ class Job:
         """Takes the Refiner of an earlier run of the same; raises InputError for that of another, as far as shows."""
         check_same_run(refiner, self.refiner, has_initial=self.make_initial is None)
         self.refiner = refiner
-        if refiner.evals and self.make_initial is not None:
+        self.asker.evals = refiner.evals  # errors number masks from the first of the run
+        if refiner.evals > N_ENDS and self.make_initial is not None:
             self.make_initial = None
             if refiner.initial is None:
                 text = "the initial map was not finished when the run stopped; it goes on from a flat one"
@@ -165,10 +167,11 @@ def prepared(
         )
     # Media of another layout comes as a view; what runs over it later is fast in order alone.
     working = np.ascontiguousarray(to_extent(shown, box.extent or extent))
-    if method not in METHODS:
-        raise InputError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
     hides = usual(method, working) if baseline is None else fitted(baseline, shown.shape, working.shape[:-1])
     hiding, turn = baselines_of(hides, working, box.mean)
+    # Before a map is made that asks the model.
+    Settings.of(working.shape[:-1], method, max_evals, box.output, seed, grid, None, turn)
+    check_target(target, box.labels)
     asker = Asker(box, working, hiding, batch_size)
     options: dict[str, Any] = {
         "target": target, "method": method, "max_evals": max_evals, "output": box.output, "labels": box.labels,
@@ -238,28 +241,29 @@ def _from_answers(make: Any, refiner: Refiner, asker: Asker, options: dict[str, 
     settings = refiner.settings
     n = min(INITIAL_EVALS, int(settings.max_evals * INITIAL_SHARE))
     n -= (settings.max_evals - n) % 2  # what is left is asked in pairs
-    ends = ends_of(refiner.extent)
-    told: list[tuple[Any, np.ndarray]] = []
+    ends, known = ends_of(refiner.extent), refiner.evals  # a run that goes on may know one or both
+    answered: list[tuple[Any, np.ndarray]] = []
 
     def ask(masks: Any) -> np.ndarray:
         scores = _answers(refiner, asker, masks, bar)
-        told.append((masks, scores))
+        answered.append((masks, scores))
         return scores
 
     def value(scores: np.ndarray) -> np.ndarray:
         assert refiner.target is not None
         return refiner.target.value(scores, refiner.output)
 
-    refiner.tell(ends, _answers(refiner, asker, ends, bar))
+    if known < len(ends):
+        refiner.tell(ends[known:], _answers(refiner, asker, ends[known:], bar))
     try:
         heat_map, masks, scores = make(Question(asker.media, ask, value, refiner.scores, n, settings.seed))
+        made = Refiner(refiner.extent, heat_map, **{**options, "target": refiner.target, "output": refiner.output})
+        made.tell(ends, refiner.scores)
+        made.tell(masks, scores)
     except BaseException:  # what was answered before is kept, too
-        for part, answers in told:
-            refiner.tell(part, answers)
+        for part, scores in answered:
+            refiner.tell(part, scores)
         raise
-    made = Refiner(refiner.extent, heat_map, **{**options, "target": refiner.target, "output": refiner.output})
-    made.tell(ends, refiner.scores)
-    made.tell(masks, scores)
     return made
 
 

@@ -28,7 +28,8 @@ ROOM = 1024  # rows of scores that are made room for at first
 class Refiner:
     """Refines one heat map: asks for masks, is told scores, gives the explanation. The only object that changes.
 
-    Its state is (settings, initial map, observations); all of it is kept whatever happens to the model.
+    All that was told is kept whatever happens to the model; pickled, a Refiner goes on where it was. A new one that is
+    told the same answers makes the same map of them, but asks some of those masks again.
     """
 
     def __init__(

@@ -147,8 +147,9 @@ class FieldStrategy:
     def _fitted(self) -> Field:
         """The field with hyperparameters that depend on the answers alone: a copy, so that looking changes no run."""
         if self._final is None or len(self._final) != len(self.field):
-            self._final = copy(self.field)
-            self._final.fit()
+            final = copy(self.field)
+            final.fit()
+            self._final = final  # last, for an interrupted search must not be taken for a finished one
         return self._final
 
     def points(self) -> np.ndarray:

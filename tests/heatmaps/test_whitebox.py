@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import borex
 from borex.errors import InputError
 from borex.heatmaps import gradcam, gradcam_plus_plus, lrp
 from borex.heatmaps.whitebox import untouched
@@ -142,3 +143,14 @@ def test_grad_cam_looks_past_a_scripted_part() -> None:
     plain, partly = seeded(Conv), seeded(Conv)
     partly.stem[0] = torch.jit.script(partly.stem[0])
     np.testing.assert_allclose(gradcam(partly, photo(), 1), gradcam(plain, photo(), 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_evals": 5}, {"grid": (300, 300)}, {"seed": -1}, {"method": "fields"}, {"target": -1}]
+)
+def test_arguments_are_checked_before_the_map_is_made(wrong: dict[str, Any]) -> None:
+    net, calls = seeded(Conv), []
+    net.register_forward_hook(lambda *_: calls.append(1))
+    with pytest.raises(InputError):
+        borex.refine(net, photo(), "gradcam", **wrong)
+    assert not calls
