@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from borex.errors import FileError
+from borex.media.load import Part
+from borex.media.object_mask import read_mask
 from borex.media.read import read_image, read_map
-from borex.media.video import read_clip
+from borex.media.video import Clip, read_clip
 
 H, W = 8, 11
 
@@ -259,6 +261,26 @@ def test_greyscale_pictures_are_maps_in_0_1(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_map(saved(tmp_path / "c.jpg", grey, quality=100)), grey / 255, atol=0.02)
     deep = np.linspace(0, 65535, H * W).reshape(H, W).astype(np.uint16)
     np.testing.assert_array_equal(read_map(saved(tmp_path / "d.png", deep)), deep / 65535)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_in_a_map_or_mask_is_0(tmp_path: Path, mode: str) -> None:
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[2:5, 3:9], alpha[5] = 255, 51
+    if mode == "P":
+        levels = Image.fromarray((alpha > 99).astype(np.uint8))
+        levels.putpalette([255] * 6)
+        path, alpha = saved(tmp_path / "a.png", levels, transparency=b"\x00\xff"), (alpha > 99) * 255
+    else:
+        under = colours() * (alpha == 0)[..., None] + 255 * (alpha > 0)[..., None]  # hidden colours are none
+        path = saved(tmp_path / "a.png", np.dstack([under[..., : len(mode) - 1], alpha]).astype(np.uint8))
+    np.testing.assert_allclose(read_map(path), alpha / 255, atol=1e-12)
+    (tmp_path / "masks").mkdir()
+    saved(tmp_path / "masks" / "0.png", Image.open(path))
+    clip = Clip(np.zeros((1, H, W, 3), np.uint8), 1.0, np.zeros(1), str(tmp_path / "masks"))
+    np.testing.assert_allclose(read_mask(tmp_path / "masks", Part(), None, clip)[0], alpha, atol=1e-4)
+    with pytest.raises(FileError, match="in colour; expected a heat map"):
+        read_map(saved(tmp_path / "b.png", np.dstack([colours(), alpha.astype(np.uint8)])))
 
 
 def test_a_picture_in_colour_is_no_map(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ class Folder:
 
     rate, longest, failures, is_seekable = 1.0, 1.0, 0, True
 
-    def __init__(self, path: Path) -> None:
-        """Raises FileError where there is no picture, or the folder cannot be read."""
+    def __init__(self, path: Path, ground: str = "white") -> None:
+        """`ground`: the colour on which transparency is laid. Raises FileError where there is no picture, or the folder
+        cannot be read."""
         try:
             every = list(path.iterdir())
         except OSError as error:
@@ -30,6 +31,7 @@ class Folder:
         found = [one for one in every if one.suffix.lower() in PICTURES and not one.name.startswith(".")]
         if not found:
             raise FileError(f"the folder {path} holds no picture; expected files that end in {', '.join(PICTURES)}")
+        self._ground = ground
         self._paths = sorted(found, key=_order)
         self._last: tuple[Path | None, np.ndarray] = (None, np.empty(0))
         self.stated_end = float(len(found))
@@ -42,7 +44,7 @@ class Folder:
     def rgb(self, frame: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         """A picture as uint8 `(H, W, 3)`; `size`: `(H, W)` of the result, None: its own."""
         if self._last[0] != frame:
-            self._last = frame, read_image(frame)
+            self._last = frame, read_image(frame, self._ground)
         return self._last[1] if size is None else resize_media(self._last[1], size)
 
     def size(self, frame: Path) -> tuple[int, int]:

@@ -18,7 +18,8 @@ MASK_KEYS = ("masks", "mask")  # where an .npz of several arrays keeps its masks
 
 def read_mask(path: Path, part: Part, extent: tuple[int, ...] | None, media: np.ndarray | Clip) -> np.ndarray:
     """An object mask `(*extent,)` of the media, of its own size in space: a picture in grey, an array or an .npz
-    (`read_map`), or of a clip a folder or video of pictures, of which white is the object.
+    (`read_map`), or of a clip a folder or video of pictures, of which white is the object. What is transparent in a
+    picture is none.
 
     Of a clip there is a mask for each frame of its file, of which those of the frames that were read are taken, or one
     for each frame that was read; of a video like the clip the same `part` is read as of the `media`. Raises FileError,
@@ -57,7 +58,7 @@ def _places(path: Path, n: int, clip: Clip) -> list[int]:
 
 def _of_folder(path: Path, clip: Clip) -> np.ndarray:
     """The pictures of a folder that stand for the frames of a clip, float32 `(T, H, W)`."""
-    folder = Folder(path)
+    folder = Folder(path, ground="black")
     every = [shown.frame for shown in folder.frames()]
     pictures = [every[place] for place in _places(path, len(every), clip)]
     sizes = {folder.size(picture) for picture in pictures}

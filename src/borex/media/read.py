@@ -18,22 +18,19 @@ from borex.errors import FileError
 MAP_KEYS = ("saliency", "map")  # where an .npz of several arrays keeps its heat map
 
 
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+def read_image(path: str | os.PathLike[str], ground: str = "white") -> np.ndarray:
     """The picture in a file as uint8 `(H, W, 3)`, RGB, the way a viewer shows it.
 
-    Any format that Pillow reads. Its EXIF orientation is applied, transparency is laid on white, 16-bit greyscale is
-    brought to 8 bits, greyscale, palettes and CMYK become RGB (colour profiles are not applied); of an animation it is
-    the first frame. Raises FileError for a file that is missing, a folder, unreadable, no picture, damaged, or larger
-    than `PIL.Image.MAX_IMAGE_PIXELS`.
+    Any format that Pillow reads. Its EXIF orientation is applied, transparency is laid on a colour, `ground`, 16-bit
+    greyscale is brought to 8 bits, greyscale, palettes and CMYK become RGB (colour profiles are not applied); of an
+    animation it is the first frame. Raises FileError for a file that is missing, a folder, unreadable, no picture,
+    damaged, or larger than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     image = _opened(path)
     if image.mode.startswith("I") or image.mode == "F":
         grey = np.rint(_levels(image, path) * 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image.convert("RGB"))
+    return np.array(_opaque(image, ground))
 
 
 def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS, what: str = "heat map") -> np.ndarray:
@@ -41,8 +38,8 @@ def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS, what:
     greyscale picture.
 
     An .npz must hold one array, or one named as one of `keys`, "saliency" or "map" (a saved Explanation does). A
-    picture is greyscale of 8 or 16 bits; one in colour raises FileError, for colours do not tell values. Pickled
-    objects are never loaded.
+    picture is greyscale of 8 or 16 bits, 0 where it is transparent; one in colour raises FileError, for colours do not
+    tell values. Pickled objects are never loaded.
     """
     path = checked_path(path)
     try:
@@ -55,7 +52,7 @@ def read_map(path: str | os.PathLike[str], keys: Sequence[str] = MAP_KEYS, what:
     image = _opened(path)
     if image.mode.startswith("I") or image.mode == "F":
         return _levels(image, path)
-    rgb = np.asarray(image.convert("RGB"))
+    rgb = np.asarray(_opaque(image, "black"))
     if (rgb != rgb[..., :1]).any():
         raise FileError(
             f"{path} is a picture in colour; expected a {what}: a greyscale picture, an .npy or .npz. The values "
@@ -122,6 +119,14 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
         raise unreadable(path, error) from error
     except Exception as error:  # damaged files fail in the decoders in every way there is
         raise FileError(f"{path} is damaged or incomplete: {error}. Get it or write it once more") from error
+
+
+def _opaque(image: Image.Image, ground: str) -> Image.Image:
+    """A picture in RGB, what is transparent in it laid on a colour."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, ground), image)
+    return image.convert("RGB")
 
 
 def _levels(image: Image.Image, path: str | os.PathLike[str]) -> np.ndarray:
