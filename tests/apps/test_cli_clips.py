@@ -150,7 +150,15 @@ def test_what_cannot_be_is_one_line(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["refine", ""], ["refine-each", ""], ["score", "", "map.npy"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["refine", ""], ["refine-each", ""], ["score", "", "map.npy"], ["benchmark", ""]),
+        *([name, "square.mp4", "--out", ""] for name in ("refine", "refine-each", "benchmark")),
+        *(["score", "square.mp4", "map.npy", "--mask", ""], ["benchmark", "square.toml", "--data", ""]),
+    ],
+    ids=" ".join,
+)
 def test_an_empty_path_is_not_the_folder_that_one_is_in(
     command: list[str], film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

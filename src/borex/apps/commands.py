@@ -29,6 +29,7 @@ from borex.apps.options import (
     Media,
     Method,
     ModelName,
+    OutFolder,
     Output,
     Start,
     Std,
@@ -104,7 +105,7 @@ def refine_command(
     end: End = None,
     frames: Frames = None,
     stride: Stride = None,
-    out: Annotated[Path, typer.Option(help="The folder for what is written; made if need be.", metavar="DIR")] = OUT,
+    out: OutFolder = OUT,
     as_json: Json = False,
 ) -> None:
     """Refine the heat map of MEDIA: what in it makes the model answer as it does, and how sure is that?
@@ -161,7 +162,7 @@ def refine_each_command(
     max_evals: Annotated[int, typer.Option(help="The budget of each, in model inputs.")] = 200,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     batch_size: BatchSize = 32,
-    out: Annotated[Path, typer.Option(help="The folder for what is written; made if need be.", metavar="DIR")] = OUT,
+    out: OutFolder = OUT,
 ) -> None:
     """Refine the heat map of every picture or video in FOLDER, in batches that they share.
 
@@ -206,9 +207,11 @@ def score_command(
     mask: Annotated[
         Path | None,
         typer.Option(
+            parser=path_of,
+            metavar="PATH",
             help="Where the object is, a picture of the media's shape, white on black; for a clip an .npz of the "
             "frames that are read, a video like the clip, or a folder with a picture for each frame. Adds the "
-            "localisation scores."
+            "localisation scores.",
         ),
     ] = None,
     baseline: Annotated[
@@ -254,14 +257,20 @@ def score_command(
 @app.command("benchmark", epilog="Example: borex benchmark quick.toml --data photos --out results")
 def benchmark_command(
     config: Annotated[
-        Path, typer.Argument(help="What is run: see docs/benchmark.md.", metavar="CONFIG.toml", show_default=False)
+        Path,
+        typer.Argument(
+            parser=path_of, help="What is run: see docs/benchmark.md.", metavar="CONFIG.toml", show_default=False
+        ),
     ],
     data: Annotated[
         Path | None,
-        typer.Option(help="The folder of the tables of inputs. [default: that of CONFIG.toml]", metavar="DIR"),
+        typer.Option(
+            parser=path_of, help="The folder of the tables of inputs. [default: that of CONFIG.toml]", metavar="DIR"
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder for the results. [default: borex-out/NAME]", metavar="DIR")
+        Path | None,
+        typer.Option(parser=path_of, help="The folder for the results. [default: borex-out/NAME]", metavar="DIR"),
     ] = None,
     processes: Annotated[int, typer.Option(help="Rows made at a time, each on one thread.")] = 1,
     retry: Annotated[bool, typer.Option("--retry", help="Make again the rows that failed.")] = False,

@@ -23,6 +23,9 @@ def path_of(text: str) -> Path:
     return Path(text)
 
 
+OutFolder = Annotated[
+    Path, typer.Option(parser=path_of, help="The folder for what is written; made if need be.", metavar="DIR")
+]
 Media = Annotated[
     Path,
     typer.Argument(
