@@ -43,7 +43,9 @@ class Tensor:
     [
         SCORES, SCORES.tolist(), list(SCORES), [Tensor(row) for row in SCORES],
         SCORES.astype(np.float16), (SCORES, "hidden states"), [SCORES, SCORES[:1]],
-        {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES}, SimpleNamespace(logits=SCORES),
+        {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES, "boxes": [[1], []]}, SimpleNamespace(logits=SCORES),
+        {"maps": np.zeros((3, 2, 4, 4)), "loss": 3, "out": SCORES, "logits": SCORES, "features": SCORES[:, :1]},
+        [row[None] for row in SCORES], [Tensor(row[None]) for row in SCORES],
         Tensor(SCORES), Tensor(SCORES, "torch.bfloat16"), (Tensor(SCORES),), SimpleNamespace(logits=Tensor(SCORES)),
     ],
 )  # fmt: skip
@@ -78,6 +80,29 @@ def test_what_is_no_answer(answer: Any, says: str) -> None:
         checked_scores(answer, 3, first_mask=10)
 
 
+def test_a_list_of_outputs_is_none_of_rows() -> None:
+    for n in (1, 2):
+        outputs = [SCORES[:n], 1 - SCORES[:n]]  # as onnxruntime gives them, of whatever batch
+        np.testing.assert_allclose(checked_scores(outputs, n), SCORES[:n])
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_device", "says"),
+    [
+        (
+            {"features": np.ones((3, 15)), "maps": np.ones((3, 4, 5, 5)), "scores": SCORES}, False,
+            r"2 arrays of two axes, 'features' \(3, 15\) and 'scores' \(3, 2\); expected one, or one called 'logits'\. "
+            r"Say which are the scores: lambda x: f\(x\)\['features'\] or lambda x: f\(x\)\['scores'\]$",
+        ),
+        ({"features": Tensor(np.ones((3, 15))), "scores": Tensor(SCORES)}, True, "Return the scores alone from forward"),
+        ({"names": [["a", "b"]] * 3, "scores": SCORES.tolist()}, False, r"'names' \(3, 2\) and 'scores' \(3, 2\)"),
+    ],
+)  # fmt: skip
+def test_which_of_several_arrays_are_the_scores_is_not_guessed(answer: Any, is_device: bool, says: str) -> None:
+    with pytest.raises(ModelOutputError, match=says):
+        checked_scores(answer, 3, is_device=is_device)
+
+
 def test_complex_scores_are_no_answer() -> None:
     with pytest.raises(ModelOutputError, match="complex"):
         unwrap(SCORES * 1j)
@@ -105,6 +130,16 @@ def test_ambiguous_scores_name_the_argument() -> None:
         find_output(np.array([[0.9, 0.8]]))
     with pytest.raises(InputError, match=r'between -0\.5 and 2.*If they are logits, say output="logits"'):
         probabilities(np.array([[-0.5, 2.0]]), "probabilities")
+
+
+def test_percentages_are_no_logits() -> None:
+    for percent in (100 * SCORES, np.round(100 * np.full((2, 3), 1 / 3)), np.array([[0.0, 100.0]])):
+        with pytest.raises(
+            InputError, match=r'sum to (99|100)\.\.(99|100) .*percentages.*divide them by 100.*"logits"'
+        ):
+            find_output(percent)
+    for logits in (SCORES * [[100], [90], [100]], np.array([[120.0, -20.0]]), np.array([[100.0], [100.0]])):
+        assert find_output(logits) == "logits"
 
 
 # Asking

@@ -81,16 +81,21 @@ class Model:
         return self.scores(batch)
 
 
-def unwrap(answer: Any) -> np.ndarray:
-    """The array of scores inside what a model returned: an array or tensor as it is, `.logits`, a dict's `"logits"`,
-    or the first array of a tuple, list or dict (what Hugging Face and torchvision models return). A list of arrays of
-    one axis is one row of scores for each input."""
+def unwrap(answer: Any, n: int | None = None, is_device: bool = False) -> np.ndarray:
+    """The array of scores inside what a model returned for `n` inputs: an array or tensor as it is, `.logits`, a dict's
+    `"logits"`, or the first array of a tuple, list or dict (what Hugging Face and torchvision models return). A list of
+    arrays of one axis, or of `n` arrays `(1, classes)`, is one row of scores for each input. `is_device`: as
+    `checked_scores` takes it. Raises ModelOutputError for a dict of several arrays of two axes without `"logits"`."""
     if hasattr(answer, "logits"):
         answer = answer.logits
     elif isinstance(answer, dict):
-        answer = answer.get("logits", next(iter(answer.values()), None))
+        answer = answer["logits"] if "logits" in answer else _only(answer, is_device)
     elif isinstance(answer, list) and answer and hasattr(answer[0], "shape"):
-        answer = answer[0] if len(answer[0].shape) > 1 else [unwrap(row) for row in answer]
+        are_rows = len(answer) == n and all(getattr(row, "shape", ())[:-1] == (1,) for row in answer)
+        if are_rows or len(answer[0].shape) < 2:
+            answer = [unwrap(row)[0] if are_rows else unwrap(row) for row in answer]
+        else:
+            answer = answer[0]
     elif isinstance(answer, tuple):
         answer = answer[0] if answer else None
     if hasattr(answer, "detach"):  # a torch tensor, without importing torch
@@ -108,13 +113,34 @@ def unwrap(answer: Any) -> np.ndarray:
         ) from error
 
 
+def _only(answer: dict[Any, Any], is_device: bool) -> Any:
+    """The first value of a dict; raises ModelOutputError where several could be the scores."""
+    tables = {key: shape for key, value in answer.items() if len(shape := _shape(value)) == 2}
+    if len(tables) > 1:
+        listed = " and ".join(f"{key!r} {shape}" for key, shape in tables.items())
+        ways = " or ".join(f"lambda x: f(x)[{key!r}]" for key in tables)
+        way = "Return the scores alone from forward" if is_device else f"Say which are the scores: {ways}"
+        raise ModelOutputError(
+            f"the model returned a dict with {len(tables)} arrays of two axes, {listed}; expected one, or one called "
+            f"'logits'. {way}"
+        )
+    return next(iter(answer.values()), None)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    try:
+        return tuple(np.shape(value))
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, or one of tensors
+        return ()
+
+
 def checked_scores(answer: Any, n: int, first_mask: int = 0, is_device: bool = False) -> np.ndarray:
     """Scores `(n, classes)`, float64, from what a model returned for `n` inputs; raises ModelOutputError otherwise.
 
     `is_device`: the model is a `Device`, which no function of arrays can be put around. One number an input is refused:
     a score and the number of a class look alike.
     """
-    scores = unwrap(answer)
+    scores = unwrap(answer, n, is_device)
     if scores.ndim != 2 or len(scores) != n or scores.shape[1] == 0:
         is_one_each = scores.shape == (n,) or (is_device and n == 1 and scores.ndim == 0)  # squeeze() takes every axis
         way = "return scores.reshape(-1, 1) from forward" if is_device else "lambda x: f(x)[:, None]"
@@ -158,8 +184,15 @@ def probabilities(scores: np.ndarray, output: Output = "auto") -> np.ndarray:
 
 
 def find_output(scores: np.ndarray) -> Output:
-    """Whether scores `(n, classes)` are "probabilities" or "logits"; InputError where they could be either."""
+    """Whether scores `(n, classes)` are "probabilities" or "logits"; InputError where they could be either, or are
+    percentages."""
     if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
+        sums = scores.sum(axis=1)
+        if scores.min() >= 0 and scores.shape[1] > 1 and np.allclose(sums, 100, atol=1, rtol=0):
+            raise InputError(
+                f"the model's scores lie between 0 and 100 and sum to {sums.min():.3g}..{sums.max():.3g} an input, as "
+                'percentages do; divide them by 100. If they are logits all the same, say output="logits"'
+            )
         return "logits"
     if scores.shape[1] == 1 or np.allclose(scores.sum(axis=1), 1.0, atol=1e-2):
         return "probabilities"

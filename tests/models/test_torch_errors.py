@@ -61,6 +61,11 @@ class Returning(torch.nn.Module):  # type: ignore[misc]
     ("answer", "kind", "says"),
     [
         (lambda scores: {"out": {"a": scores}}, ModelOutputError, r"^the model returned dict, which is no array"),
+        (
+            lambda scores: {"a": scores, "b": scores},
+            ModelOutputError,
+            r"2 arrays.*Return the scores alone from forward$",
+        ),
         (lambda scores: {}["logits"], ModelError, r"mask 0.*: KeyError: 'logits'\.$"),
         (lambda scores: {}["size"], ModelError, r"mask 0.*: KeyError: 'size'\.$"),
         (lambda scores: {}.shape, ModelError, r"mask 0.*has no attribute 'shape'\.$"),
@@ -86,3 +91,10 @@ def test_one_score_an_input_gets_its_axis_where_it_is_made(squeezed: Any, batch_
         assert "lambda" not in str(caught.value)
     wrapped = Returning(lambda scores: squeezed(scores).reshape(-1, 1))
     assert borex.refine(wrapped, picture, max_evals=20, batch_size=batch_size, output="logits").evals == 20
+
+
+def test_rows_that_a_module_made_one_by_one_are_joined() -> None:
+    picture = media(1)[0]
+    together = borex.refine(Returning(lambda scores: scores), picture, max_evals=20, output="logits")
+    rows = borex.refine(Returning(lambda scores: list(scores.split(1))), picture, max_evals=20, output="logits")
+    assert (rows.saliency == together.saliency).all()

@@ -38,8 +38,8 @@ def as_model(model: Any = None, **options: Any) -> Model:
     `options`: what the adapter takes, such as `output`, `labels`, `mean`, `std`, `layout`. For a callable and for a
     Model: the fields of Model (`extent`, `labels`, `mean`, `output`, `max_batch`). `output="auto"` changes nothing.
 
-    Raises InputError where `model` is nothing of this or an option does not exist or cannot be used; and what the adapter
-    raises.
+    Raises InputError where `model` is nothing of this, or an option does not exist or cannot be used; and what the
+    adapter raises.
     """
     if options.get("output") == "auto":  # nothing was stated, so an adapter's knowledge stands
         del options["output"]

@@ -179,7 +179,8 @@ class Scores(Device):
 
     def run(self, parts: Sequence[Any]) -> Any:
         with _asked(self._module), _precise(self._precision, parts[0].device.type):
-            return unwrap(self._module(parts[0] if len(parts) == 1 else torch.cat(list(parts))))
+            fed = parts[0] if len(parts) == 1 else torch.cat(list(parts))
+            return unwrap(self._module(fed), len(fed), is_device=True)
 
 
 @contextmanager
