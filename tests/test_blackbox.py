@@ -43,7 +43,8 @@ class Tensor:
     [
         SCORES, SCORES.tolist(), list(SCORES), [Tensor(row) for row in SCORES],
         SCORES.astype(np.float16), (SCORES, "hidden states"), [SCORES, SCORES[:1]],
-        {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES, "boxes": [[1], []]}, SimpleNamespace(logits=SCORES),
+        {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES}, SimpleNamespace(logits=SCORES),
+        {"out": SCORES, "boxes": [[1], []]},
         {"maps": np.zeros((3, 2, 4, 4)), "loss": 3, "out": SCORES, "logits": SCORES, "features": SCORES[:, :1]},
         [row[None] for row in SCORES], [Tensor(row[None]) for row in SCORES],
         Tensor(SCORES), Tensor(SCORES, "torch.bfloat16"), (Tensor(SCORES),), SimpleNamespace(logits=Tensor(SCORES)),
@@ -94,7 +95,7 @@ def test_a_list_of_outputs_is_none_of_rows() -> None:
             r"2 arrays of two axes, 'features' \(3, 15\) and 'scores' \(3, 2\); expected one, or one called 'logits'\. "
             r"Say which are the scores: lambda x: f\(x\)\['features'\] or lambda x: f\(x\)\['scores'\]$",
         ),
-        ({"features": Tensor(np.ones((3, 15))), "scores": Tensor(SCORES)}, True, "Return the scores alone from forward"),
+        ({"features": Tensor(np.ones((3, 15))), "scores": Tensor(SCORES)}, True, "Return the scores alone from forw"),
         ({"names": [["a", "b"]] * 3, "scores": SCORES.tolist()}, False, r"'names' \(3, 2\) and 'scores' \(3, 2\)"),
     ],
 )  # fmt: skip
