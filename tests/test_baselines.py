@@ -99,6 +99,17 @@ def test_what_is_no_baseline_is_refused() -> None:
         baseline_of({"a": 1}, MEDIA)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("several", [["blur", "mean"], ["blur", 7], [np.ndarray.copy, 7], [MEDIA, MEDIA // 2]])
+def test_several_baselines_in_a_list_are_told_to_be_a_tuple(several: list[Any]) -> None:
+    for baseline in (several, (several, "black")):
+        with pytest.raises(InputError, match=r"^the baseline is a list of 2; .* Several .* go in a tuple: \(.*\)$"):
+            baselines_of(baseline, MEDIA)  # type: ignore[arg-type]
+    assert (baseline_of([1, 2, 3], MEDIA) == [1, 2, 3]).all()  # type: ignore[arg-type]
+    assert (baseline_of([*MEDIA], MEDIA) == MEDIA).all()  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"of shape \(2,\).*channels last\)$"):
+        baseline_of([1, 2], MEDIA)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("media", "baseline", "says"),
     [

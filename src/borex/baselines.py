@@ -56,6 +56,7 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
         value = value if value.dtype.kind == "f" else value.astype(np.float64)
         np.broadcast_to(value, media.shape)
     except (TypeError, ValueError) as error:
+        _check_no_list(baseline)
         raise InputError(
             f"{said} {type(value).__name__} of shape {np.shape(value)}; expected a number or an array that broadcasts "
             f"to the media's shape {media.shape} (channels last)"
@@ -68,6 +69,15 @@ def baseline_of(baseline: Baseline, media: np.ndarray, mean: np.ndarray | None =
         limits = np.iinfo(media.dtype)
         value = np.rint(value).clip(limits.min, limits.max)
     return np.broadcast_to(value, media.shape).astype(media.dtype)
+
+
+def _check_no_list(baseline: Any) -> None:
+    """Raises InputError for a list of what are baselines themselves, where together they are none."""
+    if isinstance(baseline, list) and any(isinstance(one, (str, np.ndarray)) or callable(one) for one in baseline):
+        raise InputError(
+            f"the baseline is a list of {len(baseline)}; expected one. Several that hide in turn go in a tuple: "
+            '("blur", "mean")'
+        )
 
 
 def _check_range(value: np.ndarray, media: np.ndarray) -> None:
