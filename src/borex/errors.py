@@ -1,7 +1,7 @@
 """The exceptions that BOREx raises.
 
     BorexError
-    ├── InputError (ValueError)      a value of the caller's cannot be used; nothing was asked of the model
+    ├── InputError (ValueError)      a value of the caller's cannot be used; as a rule before the model is asked
     │   ├── LayoutError              which axis of the media is which cannot be told
     │   ├── TargetError              the class to explain does not exist
     │   └── BudgetError              too few evaluations for what was asked
@@ -31,7 +31,8 @@ class BorexError(Exception):
 
 
 class InputError(BorexError, ValueError):
-    """A value given by the caller cannot be used."""
+    """A value given by the caller cannot be used. As a rule that is known before the model is asked; which classes there
+    are, and whether scores are logits, its first answers say."""
 
 
 class LayoutError(InputError):
