@@ -31,8 +31,8 @@ class BorexError(Exception):
 
 
 class InputError(BorexError, ValueError):
-    """A value given by the caller cannot be used. As a rule that is known before the model is asked; which classes there
-    are, and whether scores are logits, its first answers say."""
+    """A value given by the caller cannot be used. As a rule that is known before the model is asked; which
+    classes there are, and whether scores are logits, its first answers say."""
 
 
 class LayoutError(InputError):

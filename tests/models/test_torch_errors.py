@@ -84,11 +84,8 @@ def test_one_score_an_input_gets_its_axis_where_it_is_made(squeezed: Any, batch_
     picture = media(1)[0]
     for model in (Returning(squeezed), frame_mean(Returning(squeezed))):
         shown = picture if isinstance(model, Returning) else np.stack([picture, picture[::-1]])
-        with pytest.raises(
-            ModelOutputError, match=r"add an axis.*: return scores\.reshape\(-1, 1\) from forward$"
-        ) as caught:
+        with pytest.raises(ModelOutputError, match=r"add an axis: return scores\.reshape\(-1, 1\) from forward$"):
             borex.refine(model, shown, max_evals=20, batch_size=batch_size)
-        assert "lambda" not in str(caught.value)
     wrapped = Returning(lambda scores: squeezed(scores).reshape(-1, 1))
     assert borex.refine(wrapped, picture, max_evals=20, batch_size=batch_size, output="logits").evals == 20
 

@@ -19,8 +19,8 @@ def segments(media: np.ndarray, n: int) -> np.ndarray:
     values = media.astype(np.float64)
     low, high = values.min(), values.max()
     values = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    # Lab is for three channels that are colours; of others the values themselves say what is alike. Texture would fall to
-    # crumbs that SLIC then sweeps together, so where too few segments are left it counts less, and place more.
+    # Lab is for three channels that are colours; of others the values themselves say what is alike. Texture would fall
+    # to crumbs that SLIC then sweeps together, so where too few segments are left it counts less, and place more.
     compactness = 10.0 if media.shape[-1] == 3 else 0.1
     for _ in range(MOST_TRIES):
         labels = slic(values, n_segments=n, compactness=compactness, start_label=0, channel_axis=-1)
