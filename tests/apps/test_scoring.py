@@ -56,6 +56,9 @@ def test_score_of_a_plain_map_is_of_the_top_class_and_localises(
     inside[20:60, 40:110] = 255
     Image.fromarray(inside).save("mask.png")
     Image.fromarray(inside).resize((30, 20)).save("map.png")
+    assert main(["score", "photo.png", "map.png", "--mask", "mask.png", "--steps", "8"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "far below 1 at best" in line]
+    assert [line.split()[0] for line in said] == ["mean_f1", "published_product"]
     assert main(["score", "photo.png", "map.png", "--mask", "mask.png", "--steps", "8", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["target"]["label"] == "espresso"

@@ -53,6 +53,9 @@ from borex.apps.saved import check_same_media, explained_by
 from borex.media.load import Part, read_media
 from borex.media.read import read_map
 
+# Scores that are means over how much of the map is looked at.
+MEANS = ("mean_f1", "published_product")
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -251,7 +254,8 @@ def score_command(
         return
     print(f"{found.label}; baseline {baseline}, {scores.evals} evaluations")
     for name, value in row.items():
-        print(f"{name:<30}{value:7.3f}   {'low' if name == 'deletion' else 'high'} is good")
+        best = "; of a small object far below 1 at best" if name in MEANS else ""
+        print(f"{name:<30}{value:7.3f}   {'low' if name == 'deletion' else 'high'} is good{best}")
 
 
 @app.command("benchmark", epilog="Example: borex benchmark quick.toml --data photos --out results")
