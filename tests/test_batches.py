@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from borex import blackbox, refine
+from borex import refine
 from borex.batches import Batches, OutOfMemory, out_of_memory
-from borex.blackbox import Asker, Device, Model
+from borex.blackbox import Asker, Model
 from borex.errors import InputError, ModelError
 
 MEDIA = np.random.default_rng(0).integers(1, 255, (4, 6, 3), dtype=np.uint8)
@@ -78,31 +78,6 @@ def test_auto_halves_itself_and_loses_and_repeats_nothing(error: Exception) -> N
     assert asker.evals == machine.asked == len(MASKS)
     assert machine.sizes[:3] == [16, 16, 16]
     assert max(machine.sizes) == 16
-
-
-def test_auto_begins_small_with_large_media(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blackbox, "MAX_BATCH_BYTES", 5 * MEDIA.nbytes)
-
-    class There(Device):
-        """Copies are made where the model runs, so that nothing but the clock bounds a batch."""
-
-        def __call__(self, batch: np.ndarray) -> Any:
-            return machine.scores(batch)
-
-        def load(self, media: np.ndarray, baselines: np.ndarray) -> Any:
-            return lambda masks, fills=None: media * np.asarray(masks)[..., None]
-
-        def run(self, parts: Any) -> Any:
-            return self(np.concatenate(parts))
-
-    machine = Machine(knee=12)
-    model = Model(There())
-    batches = Batches(model, "auto", clock=lambda: machine.now)
-    assert Asker(model, MEDIA, MEDIA, batches)(MASKS)[:, 0].tolist() == EXPECTED
-    assert machine.sizes[:6] == [5, 5, 10, 10, 20, 20]
-    assert set(machine.sizes[6:]) == {10}
-    Asker(model, MEDIA, MEDIA, batches)
-    assert batches.size == 10
 
 
 def test_a_whole_refinement_survives_a_small_memory() -> None:

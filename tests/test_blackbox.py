@@ -211,6 +211,10 @@ def test_copies_that_are_made_elsewhere_come_in_the_batches_that_were_asked_for(
         model = Elsewhere()
         Asker(Model(model), MEDIA, MEDIA, 8)(masks)
         assert model.sizes == [8, 2]
+    monkeypatch.setattr(blackbox, "MAX_DEVICE_BYTES", 6 * 4 * MEDIA.size)
+    model = Elsewhere()
+    Asker(Model(model), MEDIA, MEDIA, 8)(MASKS)
+    assert model.sizes == [6, 4]
     soft = Elsewhere()  # of soft masks an adapter has NumPy make the copies
     Asker(Model(soft), MEDIA, MEDIA, 8)(MASKS.astype(np.float32))
     assert soft.sizes == [3, 3, 3, 1]

@@ -320,7 +320,7 @@ def test_classes_that_change_within_a_round_are_the_fault_of_one_input() -> None
     found = by_index(borex.refine_many(changing, [picture(0)], batch_size=8, **options()))
     error = found[0].error
     assert isinstance(error, ModelOutputError)
-    assert "2 classes for a batch with mask 18 of this input, and 3 before" in str(error)
+    assert "2 classes for the batch that starts at mask 18, and 3 before" in str(error)
     assert error.refiner is not None
     assert error.refiner.evals == 18
 

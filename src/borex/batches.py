@@ -64,8 +64,8 @@ class Batches:
     def __init__(
         self, model: Model, batch_size: BatchSize = 32, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        """`batch_size`: copies in one call, or "auto"; an `Asker` makes fewer at a time where they would take more than
-        64 MiB of the host's memory. `clock`: seconds. Raises InputError for any other value."""
+        """`batch_size`: copies in one call, or "auto"; an `Asker` makes fewer at a time of media that is
+        large. `clock`: seconds. Raises InputError for any other value."""
         self.is_found = isinstance(batch_size, str)
         if batch_size != "auto" if self.is_found else not is_whole(batch_size, 1):
             raise InputError(f'batch_size is {batch_size!r}; expected a whole number, at least 1, or "auto"')
@@ -75,12 +75,6 @@ class Batches:
         self._settled = not self.is_found
         self._times: list[float] = []  # seconds an input at this size
         self._before: float | None = None  # and at half of it
-
-    def begin(self, most: int) -> None:
-        """Has "auto" begin with no more than `most` copies, where nothing was timed yet: more of large media may not
-        fit, and not every system says so before it ends the process."""
-        if not self._settled and not self._times and self._before is None:
-            self.size = min(self.size, most)
 
     def __call__(self, compose: Callable[[], Sequence[Any]], n: int, first: int = 0) -> np.ndarray:
         """Scores `(n, classes)` of the `n` copies that `compose` makes, a list of parts as the model's `run` takes

@@ -17,9 +17,9 @@ from borex.stated import Output as Output
 from borex.stated import checked_extent, checked_max_batch, checked_output
 from borex.stated import class_names as class_names
 
-# Composing more than this many bytes at a time would make memory grow with the media; a batch is cut instead. Copies
-# that a `Device` makes lie with the model, which needs many times their memory anyway.
-MAX_BATCH_BYTES = 64 * 2**20
+# More than this many bytes of copies at a time would make memory grow with the media; a batch is cut instead: of copies
+# that NumPy makes, and of those that a `Device` makes, counted as the floats that a network computes with.
+MAX_BATCH_BYTES, MAX_DEVICE_BYTES = 64 * 2**20, 256 * 2**20
 
 
 class Device(ABC):
@@ -221,15 +221,23 @@ def run(model: Model, parts: Sequence[Any]) -> Any:
     return model.scores(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
+def check_classes(scores: np.ndarray, before: list[np.ndarray], at: int) -> None:
+    """Raises ModelOutputError unless scores from mask `at` on have as many classes as those `before`."""
+    if before and scores.shape[1] != before[0].shape[1]:
+        raise ModelOutputError(
+            f"the model returned {scores.shape[1]} classes for the batch that starts at mask {at}, and "
+            f"{before[0].shape[1]} before; expected as many for every batch"
+        )
+
+
 class Asker:
     """Asks a model about masked copies of one input: composes them in chunks, counts them, checks the answers."""
 
     def __init__(self, model: Model, media: np.ndarray, baseline: np.ndarray, batch_size: Any = 32) -> None:
         """`media`: `(*extent, channels)`. `baseline`: the same, or `(k, *extent, channels)` where several hide in turn;
         of one dtype. `batch_size`: inputs in one call of the model, or "auto"; or the `Batches` of several inputs.
-        Copies that NumPy makes, for a function and for soft masks, come in batches of 64 MiB at most, 445 photos of
-        224 x 224 in uint8 or 2 of 2400 x 3600, whatever `batch_size` says; those that a `Device` makes do not.
-        """
+        Whatever it says, batches hold 64 MiB at most of copies that NumPy makes, for a function and for soft masks, or
+        256 MiB of float32 that a `Device` makes: 445 photos of 224 x 224 in uint8, or 27 clips of 16 such frames."""
         from borex.batches import Batches
 
         if model.check_media is not None:
@@ -242,8 +250,9 @@ class Asker:
             raise
         except Exception as error:
             raise ModelError(f"the model could not take the media in: {type(error).__name__}: {error}") from error
-        self._bounded = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
-        self.batches.begin(self._bounded)
+        self._most_made = max(1, MAX_BATCH_BYTES // max(1, media.nbytes))
+        floats = max(1, MAX_DEVICE_BYTES // max(1, 4 * media.size))
+        self._most = floats if isinstance(model.scores, Device) else self._most_made
         self.evals = 0
 
     @property
@@ -252,8 +261,7 @@ class Asker:
         return self._at_once(is_soft=False)
 
     def _at_once(self, is_soft: bool) -> int:
-        is_on_host = is_soft or not isinstance(self.model.scores, Device)
-        return min(self.batches.size, self._bounded) if is_on_host else self.batches.size
+        return min(self.batches.size, self._most_made if is_soft else self._most)
 
     def part(self, masks: Any, start: int, stop: int, fills: np.ndarray | None = None) -> Any:
         """The masked copies of `masks` from `start` to `stop`, as the model takes them."""
@@ -280,11 +288,7 @@ class Asker:
             compose = partial(self._parts, masks, start, stop, fills)
             try:
                 scores = self.batches(compose, stop - start, self.evals)
-                if answers and scores.shape[1] != answers[0].shape[1]:
-                    raise ModelOutputError(
-                        f"the model returned {scores.shape[1]} classes for the batch that starts at mask {self.evals}, "
-                        f"and {answers[0].shape[1]} before; expected as many for every batch"
-                    )
+                check_classes(scores, answers, self.evals)
             except OutOfMemory:
                 continue
             except BaseException as error:

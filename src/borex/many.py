@@ -12,8 +12,8 @@ import numpy as np
 
 from borex.baselines import NAMES, Baseline
 from borex.batches import Batches, BatchSize, OutOfMemory
-from borex.blackbox import Output
-from borex.errors import BorexError, InputError, ModelOutputError
+from borex.blackbox import Output, check_classes
+from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
 from borex.layout import to_channels_last
 from borex.refine import Job, prepared, told
@@ -170,12 +170,7 @@ class _Live:
 
     def take(self, scores: np.ndarray) -> None:
         """Answers to the next masks; the refiner is told when they are complete."""
-        if self.answers and scores.shape[1] != self.answers[0].shape[1]:
-            raise ModelOutputError(
-                f"the model returned {scores.shape[1]} classes for a batch with mask "
-                f"{self.job.refiner.evals + self.n_answered} of this input, and {self.answers[0].shape[1]} before; "
-                "expected as many for every batch"
-            )
+        check_classes(scores, self.answers, self.job.refiner.evals + self.n_answered)
         self.answers.append(scores)
         self.n_answered += len(scores)
         if self.n_answered == len(self.masks):
@@ -221,10 +216,9 @@ def _refined(inputs: Iterable[Any], job: Callable[[Any], Job], progress: bool) -
                 done = [one for one in live if one.error is not None or not one.next_masks()]
                 for one in done:
                     found = None if one.error else one.job.result()
-                    live.remove(one)  # after that, so that an interrupt of it finds the input
+                    live.remove(one)  # not before, so that an interrupt finds it
                     bar.update()
-                    # The error's traceback holds `one`: if both held each other, media would wait for the collector.
-                    failure, one.error = one.error, None
+                    failure, one.error = one.error, None  # whose traceback holds `one`: media would wait for gc
                     yield Refined(one.index, one.name, found, failure)
                 if live and not done:
                     _answer(live)

@@ -56,11 +56,11 @@ def refine(
     made here, of any model, from a quarter of the budget (100 evaluations at most); None: flat.
     `target`: class index, label, a pair `(a, b)` for a against b, a function of the scores; None: the top class.
     `method`: "field" (ours) or "paper" (as published). `max_evals`: the budget in model inputs, all included.
-    `batch_size`: model inputs in one call; it does not change the result. "auto": larger for as long as that is faster,
-    smaller where memory is short. `baseline`: what is seen where a mask hides:
-    "blur", "soft" (a blur that leaves shapes), "mean", "black", "frozen" (of clips, their mean over time), a number, an
-    array, tensor or picture, a function, or a tuple of these, which hide in turn; None: the method's own (field: blur,
-    soft, mean, four, three and three times in ten; of clips that move frozen, mean; paper: mean).
+    `batch_size`: model inputs in one call, fewer where media is large; it does not change the result. "auto":
+    larger for as long as that is faster, smaller where memory is short. `baseline`: what is seen where a mask
+    hides: "blur", "soft" (a blur that leaves shapes), "mean", "black", "frozen" (of clips, their mean over time), a
+    number, an array, tensor or picture, a function, or a tuple of these, which hide in turn; None: the method's own
+    (field: blur, soft, mean, four, three and three times in ten; of clips that move frozen, mean; paper: mean).
     `layout`: of the media, for example "CHW"; "auto": found, or an error. `output`: "probabilities" or "logits";
     "auto": found, or an error. `grid`: cells of the map on each axis; None: 20 x 20, for clips 8 x 14 x 14; of
     media that is not square nearly as many nearly square ones. `seed`: same seed, same result.
