@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from borex.blackbox import Model, probabilities
+from borex.blackbox import Model
 from borex.models import default
+from borex.scores import probabilities
 
 SIDE, LEAST_SIDE, LARGEST_SIDE = 224, 500, 2400
 CROPS, LEAST_SURE, PER_PICTURE, PER_CLASS = 48, 0.35, 2, 3

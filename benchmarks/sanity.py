@@ -20,12 +20,13 @@ from scipy.stats import spearmanr
 
 import ablation
 import zoo
-from borex.blackbox import Model, probabilities
+from borex.blackbox import Model
 from borex.evaluation.benchmark import Task
 from borex.evaluation.benchmark.inputs import Input, load_media
 from borex.evaluation.benchmark.methods import METHODS, Found, Method, seed_of
 from borex.layout import resize
 from borex.models import default
+from borex.scores import probabilities
 from calibration import inputs_of
 
 PHOTOS = ("coffee", "astronaut", "chelsea")

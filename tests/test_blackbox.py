@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from borex import blackbox
-from borex.blackbox import Asker, Device, Model, checked_scores, find_output, probabilities, unwrap
+from borex.blackbox import Asker, Device, Model
 from borex.errors import InputError, ModelError, ModelOutputError
 from borex.heatmaps.superpixels import SegmentMasks
 from borex.masks import CellMasks
+from borex.scores import checked_scores, find_output, probabilities, unwrap
 
 SCORES = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
 
@@ -44,7 +45,7 @@ class Tensor:
         SCORES, SCORES.tolist(), list(SCORES), [Tensor(row) for row in SCORES],
         SCORES.astype(np.float16), (SCORES, "hidden states"), [SCORES, SCORES[:1]],
         {"logits": SCORES, "loss": 3}, {"loss": 3, "logits": SCORES}, {"out": SCORES}, SimpleNamespace(logits=SCORES),
-        {"out": SCORES, "boxes": [[1], []]},
+        {"out": SCORES, "boxes": [[1], []]}, {"maps": np.zeros((3, 2, 4, 4)), "out": SCORES},
         {"maps": np.zeros((3, 2, 4, 4)), "loss": 3, "out": SCORES, "logits": SCORES, "features": SCORES[:, :1]},
         [row[None] for row in SCORES], [Tensor(row[None]) for row in SCORES],
         Tensor(SCORES), Tensor(SCORES, "torch.bfloat16"), (Tensor(SCORES),), SimpleNamespace(logits=Tensor(SCORES)),

@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from borex.blackbox import probabilities
 from borex.media.read import read_image
 from borex.models import motionnet
+from borex.scores import probabilities
 
 ROOT = Path(__file__).parents[1]
 DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}

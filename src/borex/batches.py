@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from borex.blackbox import Device, Model, checked_scores, run
+from borex.blackbox import Device, Model, run
 from borex.errors import BorexError, InputError, ModelError
+from borex.scores import checked_scores
 from borex.settings import is_whole
 
 BatchSize = int | Literal["auto"]

@@ -12,12 +12,13 @@ import numpy as np
 
 from borex.baselines import NAMES, Baseline
 from borex.batches import Batches, BatchSize, OutOfMemory
-from borex.blackbox import Output, check_classes
+from borex.blackbox import Output
 from borex.errors import BorexError, InputError
 from borex.explanation import Explanation
 from borex.layout import to_channels_last
 from borex.refine import Job, prepared, told
 from borex.refiner import Refiner
+from borex.scores import check_classes
 from borex.settings import Settings
 from borex.strategies import ROUND
 from borex.targets import Target, TargetLike

@@ -9,8 +9,9 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from borex.blackbox import Output, find_output, probabilities
+from borex.blackbox import Output
 from borex.errors import InputError, TargetError
+from borex.scores import find_output, probabilities
 
 # Log-odds beyond this say "surely" in either direction; without a bound a single sure answer outweighs all others.
 CLIP = 1e-4

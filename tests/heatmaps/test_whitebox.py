@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import borex
-from borex.errors import InputError
+from borex.errors import InputError, ModelOutputError
 from borex.heatmaps import gradcam, gradcam_plus_plus, lrp
 from borex.heatmaps.whitebox import untouched
 from tests.heatmaps.nets import Conv, photo, seeded, state
@@ -154,3 +154,13 @@ def test_arguments_are_checked_before_the_map_is_made(wrong: dict[str, Any]) -> 
     with pytest.raises(InputError):
         borex.refine(net, photo(), "gradcam", **wrong)
     assert not calls
+
+
+def test_which_of_several_arrays_are_the_scores_is_not_guessed() -> None:
+    class Several(Conv):
+        def forward(self, x: Any) -> Any:
+            scores = super().forward(x)
+            return {"features": scores[:, :2], "scores": scores}
+
+    with pytest.raises(ModelOutputError, match=r"a dict with 2 arrays of two axes, 'features' .* and 'scores'"):
+        gradcam(seeded(Several), photo())

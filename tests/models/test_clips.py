@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import borex
-from borex.blackbox import Asker, Model, checked_scores, probabilities
+from borex.blackbox import Asker, Model
 from borex.errors import InputError, MissingExtraError
 from borex.models import as_model, frame_mean, motionnet
+from borex.scores import checked_scores, probabilities
 
 LABELS = ["left", "right", "up", "down", "grow", "shrink", "clockwise", "counterclockwise", "blink"]
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from borex.baselines import box_blur
-from borex.blackbox import Asker, Device, Model, checked_scores, load, run
+from borex.blackbox import Asker, Device, Model, load, run
 from borex.errors import InputError, ModelError
 from borex.masks import CellMasks, masked
 from borex.models import onnx
+from borex.scores import checked_scores
 from tests.models.graphs import CLASSES, CLIP, EXTENT, MEAN, STD, logits, media, normalised, ramp, write
 
 GRIDS = {2: (3, 2), 3: (3, 2, 5)}  # neither divides its axes

@@ -22,9 +22,10 @@ import pytest
 from PIL import Image
 
 import borex
-from borex.blackbox import Asker, Model, checked_scores
+from borex.blackbox import Asker, Model
 from borex.errors import FileError, InputError, MissingExtraError
 from borex.models import as_model, default, frame_mean
+from borex.scores import checked_scores
 from tests.models.graphs import EXTENT, MEAN, STD, logits, media, normalised, write
 
 

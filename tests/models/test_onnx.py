@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import borex
-from borex.blackbox import Asker, Model, checked_scores, probabilities
+from borex.blackbox import Asker, Model
 from borex.errors import FileError, InputError, LayoutError, MissingExtraError
 from borex.models.onnx import wrap
+from borex.scores import checked_scores, probabilities
 from tests.models.graphs import CLIP, EXTENT, MEAN, STD, logits, media, normalised, softmax, write
 
 

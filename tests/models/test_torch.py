@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import borex
-from borex.blackbox import checked_scores
 from borex.errors import InputError, LayoutError
+from borex.scores import checked_scores
 from tests.models.graphs import CLASSES, CLIP, EXTENT, MEAN, STD, logits, media, normalised, ramp, weights
 
 torch = pytest.importorskip("torch")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from borex.baselines import Baseline, baseline_of
-from borex.blackbox import checked_scores
 from borex.errors import InputError, ModelError
 from borex.evaluation import Scores, score
 from borex.layout import checked_initial, is_alike, to_extent
 from borex.models import as_model
+from borex.scores import checked_scores
 from borex.targets import Target, TargetLike, find_target
 
 POINTING = 15 / 224  # of the shorter side: by how much the pointing game may miss

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from borex.blackbox import Asker, Model, probabilities
+from borex.blackbox import Asker, Model
 from borex.errors import InputError, TargetError
 from borex.evaluation.ranking import checked_saliency, falling_order
 from borex.models import as_model
+from borex.scores import probabilities
 from borex.settings import is_whole
 
 BlackBox = Any  # whatever `as_model` takes: a Model, a callable, an ONNX file, a module

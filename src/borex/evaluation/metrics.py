@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from borex.blackbox import Asker, probabilities
+from borex.blackbox import Asker
 from borex.evaluation.curves import (
     BlackBox,
     Curve,
@@ -19,6 +19,7 @@ from borex.evaluation.curves import (
     target_scores,
 )
 from borex.evaluation.localisation import Localisation, localisation
+from borex.scores import probabilities
 
 
 @dataclass(frozen=True)

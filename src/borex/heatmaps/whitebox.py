@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Model, find_output, unwrap
-from borex.errors import InputError, MissingExtraError, ModelError
+from borex.blackbox import Model
+from borex.errors import InputError, MissingExtraError, ModelError, ModelOutputError
 from borex.layout import fits, to_extent
 from borex.models import as_model
 from borex.refine import read_input
+from borex.scores import find_output, scores_of, unwrap
 from borex.targets import Target, TargetLike, find_target
 
 NO_MODULE = (
@@ -44,7 +45,7 @@ class Opened:
         """The module's scores `(1, classes)`, a tensor with its graph."""
         try:
             return scores_in(self.module(x.clone()))  # which it may write into
-        except InputError:
+        except (InputError, ModelOutputError):
             raise
         except Exception as error:
             raise ModelError(
@@ -122,11 +123,11 @@ def _target(box: Model, module: Any, x: Any, target: TargetLike | Target) -> Tar
 
 
 def scores_in(answer: Any) -> Any:
-    """The tensor of scores in what a module returned, as `borex.blackbox.unwrap` finds it, with its graph."""
+    """The tensor of scores in what a module returned, as `borex.scores.unwrap` finds it, with its graph."""
     if hasattr(answer, "logits"):
         answer = answer.logits
     elif isinstance(answer, dict):
-        answer = answer.get("logits", next(iter(answer.values()), None))
+        answer = scores_of(answer, is_device=True)
     elif isinstance(answer, (tuple, list)):
         answer = answer[0] if answer else None
     if not hasattr(answer, "requires_grad") or answer.ndim != 2 or len(answer) != 1:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Device, Model, Output, checked_scores, find_output
+from borex.blackbox import Device, Model, Output
 from borex.errors import InputError
 from borex.layout import resize_media
+from borex.scores import checked_scores, find_output
 from borex.settings import is_whole
 
 MOTIONNET = Path(__file__).parent / "motionnet"

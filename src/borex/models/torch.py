@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from borex.blackbox import Device, Model, Output, unwrap
+from borex.blackbox import Device, Model, Output
 from borex.errors import InputError, LayoutError, MissingExtraError
 from borex.masks import cell_of_pixel, masked
 from borex.models.preprocessing import (
@@ -19,6 +19,7 @@ from borex.models.preprocessing import (
     colours,
 )
 from borex.models.processors import facts_of, preset_of
+from borex.scores import unwrap
 from borex.stated import checked_extent, checked_output
 
 try:

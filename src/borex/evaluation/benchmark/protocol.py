@@ -13,8 +13,7 @@ from borex.errors import BorexError, FileError, InputError
 from borex.evaluation.benchmark.config import Config, ModelSpec
 from borex.evaluation.benchmark.inputs import SCIKIT_IMAGE, Input
 from borex.evaluation.benchmark.table import Row
-from borex.media.folder import Folder
-from borex.media.read import checksum
+from borex.media.folder import checksum_of
 
 NOT_COMPARED = ("budgets", "seeds")  # of a method: which rows there are, not what they are
 
@@ -102,8 +101,7 @@ def _facts(one: Input) -> dict[str, Any]:
 def _checksum(folder: Path, file: str) -> int | None:
     if file.startswith(SCIKIT_IMAGE):
         return crc32(file.encode())  # a photo of scikit-image is what its name says
-    path = folder / file
     try:
-        return checksum([shown.frame for shown in Folder(path).frames()] if path.is_dir() else [path])
+        return checksum_of(folder / file)
     except (OSError, BorexError):  # the row says what is wrong with it
         return None

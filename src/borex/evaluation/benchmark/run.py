@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from borex.baselines import baseline_of
-from borex.blackbox import Model, checked_scores, find_output, probabilities
+from borex.blackbox import Model
 from borex.errors import BorexError, FileError, InputError, ModelError
 from borex.evaluation.benchmark.config import Config, MethodSpec, ModelSpec
 from borex.evaluation.benchmark.inputs import Input, load_mask, load_media, read_inputs
@@ -31,6 +31,7 @@ from borex.evaluation.benchmark.processes import single_threaded, start
 from borex.evaluation.benchmark.protocol import check_protocol
 from borex.evaluation.benchmark.table import SCORES, Key, Row, open_table, read_table
 from borex.evaluation.metrics import score
+from borex.scores import checked_scores, find_output, probabilities
 
 TABLE, PROTOCOL, MAPS = "table.csv", "protocol.json", "maps"
 MOST_FACTS = 10_000  # characters; the csv module reads no field of more than 131072
