@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -74,3 +76,15 @@ def same(a: Any, b: Any) -> bool:
     records = all(np.array_equal(getattr(a.record, n), getattr(b.record, n)) for n in ("coverage", "scores", "points"))
     names = ("target", "score", "evals", "stop_reason", "history", "trust", "check")
     return arrays and records and all(getattr(a, name) == getattr(b, name) for name in names)
+
+
+def interrupted(what: Callable[..., Any], at: int) -> Callable[..., Any]:
+    """A function, a model for one, interrupted when it is called for the `at`-th time."""
+    calls = count(1)
+
+    def call(*given: Any, **named: Any) -> Any:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return what(*given, **named)
+
+    return call

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 import tracemalloc
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from borex.field import AT_ONCE, Field
 from borex.hyperparameters import Hyperparameters
 from borex.prior import Prior
 from borex.threads import one_thread
+from tests.closed_form import interrupted
 from tests.oracles import DenseField
 
 SIZES = {"image": ((4, 5), (16, 35)), "clip": ((2, 3, 4), (6, 9, 20))}  # grid, extent: cells are no squares
@@ -397,15 +397,8 @@ def test_an_interrupt_while_observing_leaves_all_or_nothing(at: int, monkeypatch
     coverage, values = queries(grid, 60)
     field = Field(grid, extent)
     field.observe(coverage[:40], values[:40])
-    calls, done = count(1), np.concatenate
-
-    def interrupted(*given: Any) -> Any:
-        if next(calls) == at:
-            raise KeyboardInterrupt
-        return done(*given)
-
     with monkeypatch.context() as patch:
-        patch.setattr(np, "concatenate", interrupted)
+        patch.setattr(np, "concatenate", interrupted(np.concatenate, at))
         with pytest.raises(KeyboardInterrupt):
             field.observe(coverage[40:], values[40:])
     assert len(field) == len(field._asked) == sum(map(len, field._outputs)) == 40

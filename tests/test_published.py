@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-from itertools import count, product
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from borex import published as module
 from borex.errors import InputError
 from borex.published import Published, candidate_axes
 from borex.windows import box_means
+from tests.closed_form import interrupted
 from tests.test_windows import at_bounds, sklearn_gp
 
 
@@ -306,15 +306,8 @@ def dense_profile_std(published):
 def test_an_interrupt_while_observing_leaves_all_or_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = Published((20, 20), np.zeros((20, 20)), np.random.default_rng(0))
     windows.ask()
-    calls, done = count(1), np.concatenate
-
-    def interrupted(*given: Any) -> Any:
-        if next(calls) == at:
-            raise KeyboardInterrupt
-        return done(*given)
-
     with monkeypatch.context() as patch:
-        patch.setattr(np, "concatenate", interrupted)
+        patch.setattr(np, "concatenate", interrupted(np.concatenate, at))
         with pytest.raises(KeyboardInterrupt):
             windows.tell(np.array([0.7, 0.2]))
     assert len(windows.windows) == len(windows.points) == len(windows.scores) == 0

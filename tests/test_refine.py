@@ -22,7 +22,7 @@ from borex.evaluation import average_precision
 from borex.masks import cell_means
 from borex.neighbours import Neighbours
 from borex.strategies import FieldStrategy
-from tests.closed_form import Counted, box, bumps, flat, linear, ones, same, share_seen
+from tests.closed_form import Counted, box, bumps, flat, interrupted, linear, ones, same, share_seen
 
 IMAGE, CLIP = (42, 56), (6, 28, 35)
 LAYOUTS = {2: "HWC", 3: "THWC"}
@@ -413,20 +413,6 @@ def test_what_only_the_ends_tell_is_as_unsure_as_the_prior(initial: Any) -> None
 def test_a_target_function_that_fits_one_input_at_a_time_is_an_error() -> None:
     with pytest.raises(borex.TargetError, match=r"returned shape \(1,\) for scores \(2, 2\); expected values of shape"):
         refined(share_seen(box((20, 20))), (20, 20), max_evals=24, target=lambda scores: scores[:1, 1])
-
-
-def interrupted(model: Any, at: int) -> Any:
-    """The model, interrupted when it is asked for the `at`-th time, one input each."""
-    asked = 0
-
-    def scores(batch: np.ndarray) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked == at:
-            raise KeyboardInterrupt
-        return model(batch)
-
-    return scores
 
 
 @pytest.mark.parametrize("fails_at", [2, 9, 30, 41, 97])

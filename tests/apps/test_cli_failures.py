@@ -17,6 +17,7 @@ from PIL import Image
 import borex
 from borex.apps import commands, outputs
 from borex.apps.cli import main
+from borex.apps.outputs import say_replaced
 from borex.errors import FileError, ModelError
 from borex.media.read import read_image
 
@@ -275,3 +276,7 @@ def test_pictures_that_cannot_be_written_lose_no_answers(
     monkeypatch.setattr(outputs, "save_png", full)
     assert "the disk is full" in failure(capsys, 2, "refine", "photo.png", "--max-evals", "20")
     assert borex.Explanation.load("borex-out/photo.npz").evals == 20
+
+
+def test_media_is_not_read_to_see_what_is_replaced_where_nothing_is(tmp_path: Path) -> None:
+    say_replaced(tmp_path, "photo", tmp_path / "photo.jpg")  # there is no such file

@@ -123,7 +123,7 @@ def refine_command(
     check_writable(out)
     check_apart(media, initial, out)
     check_film(given)
-    say_replaced(out, name_of(media), read_media(given)[0])
+    say_replaced(out, name_of(media), given)
     try:
         explanation = refine(
             box,

@@ -57,11 +57,14 @@ def check_apart(media: Path, initial: str | None, out: Path) -> None:
         )
 
 
-def say_replaced(folder: Path, stem: str, media: np.ndarray) -> None:
-    """Says on stderr where what will be written replaces the explanation of other media, and what stays of that."""
+def say_replaced(folder: Path, stem: str, given: Any) -> None:
+    """Says on stderr where what will be written replaces the explanation of other media than `given`, a path or a Clip,
+    which is read for that alone; and what stays of it."""
     path = folder / f"{stem}.npz"
-    saved = saved_media(path)
-    if not os.path.exists(path) or (saved is not None and is_same(saved, media)):
+    if not os.path.exists(path):
+        return
+    saved, media = saved_media(path), read_media(given)[0]
+    if saved is not None and is_same(saved, media):
         return
     said = "does not say what it explains"
     if saved is not None and saved.ndim == media.ndim:
